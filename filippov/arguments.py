@@ -1,0 +1,96 @@
+"""Checks of arguments; each failure names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from filippov.errors import InvalidInputError, InvalidTypeError
+
+Vector: TypeAlias = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.float64]
+
+__all__ = ["Matrix", "Vector", "as_callable", "as_matrix", "as_positive", "as_span", "as_symmetric", "as_vector"]
+
+
+def _as_floats(name: str, value: ArrayLike, ndim: int, expected: str) -> NDArray[np.float64]:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(f"{name} must be {expected}, got {type(value).__name__}: {error}") from None
+    if array.ndim != ndim:
+        raise InvalidInputError(f"{name} must be {expected}, got shape {array.shape}")
+    if not np.all(np.isfinite(array)):
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InvalidInputError(f"{name} must be finite, got {array[where]} at index {where}")
+    return array
+
+
+def as_vector(name: str, value: ArrayLike, dim: int | None = None) -> Vector:
+    """Return `value` as a fresh float vector of shape (dim,), or raise naming `name`."""
+    expected = "a vector of real numbers" if dim is None else f"a vector of shape ({dim},)"
+    vector = _as_floats(name, value, 1, expected)
+    if dim is not None and vector.size != dim:
+        raise InvalidInputError(f"{name} must be {expected}, got shape {vector.shape}")
+    if vector.size == 0:
+        raise InvalidInputError(f"{name} must not be empty")
+    return vector
+
+
+def as_matrix(name: str, value: ArrayLike, columns: int | None = None) -> Matrix:
+    """Return `value` as a fresh float matrix, optionally with a given number of columns."""
+    expected = "a matrix" if columns is None else f"a matrix with {columns} columns"
+    matrix = _as_floats(name, value, 2, expected)
+    if columns is not None and matrix.shape[1] != columns:
+        raise InvalidInputError(f"{name} must be {expected}, got shape {matrix.shape}")
+    if matrix.size == 0:
+        raise InvalidInputError(f"{name} must not be empty, got shape {matrix.shape}")
+    return matrix
+
+
+def as_symmetric(name: str, value: ArrayLike, dim: int | None = None) -> Matrix:
+    """Return `value` as a symmetric float matrix (asymmetry up to rounding is averaged away)."""
+    matrix = as_matrix(name, value, dim)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InvalidInputError(f"{name} must be square, got shape {matrix.shape}")
+    gap = float(np.max(np.abs(matrix - matrix.T)))
+    # 1e-12 is far above the rounding of any product that forms a symmetric matrix, far below a modelling mistake.
+    if gap > 1e-12 * float(np.max(np.abs(matrix))):
+        raise InvalidInputError(f"{name} must be symmetric, got max |{name} - {name}'| = {gap:.3g}")
+    return (matrix + matrix.T) / 2
+
+
+def as_span(name: str, value: Any) -> tuple[float, float]:
+    """Return (t0, t1) with t0 < t1 finite; Filippov flows are not reversible, so never backward."""
+    span = as_vector(name, value)
+    if span.size != 2:
+        raise InvalidInputError(f"{name} must be a pair (t0, t1), got {span.size} numbers")
+    t0, t1 = float(span[0]), float(span[1])
+    if t1 < t0:
+        raise InvalidInputError(
+            f"{name} must run forward, got ({t0:g}, {t1:g}): a Filippov flow is not reversible, "
+            "solutions that merge on a sliding surface cannot be told apart backward"
+        )
+    if t1 == t0:
+        raise InvalidInputError(f"{name} must not be empty, got ({t0:g}, {t1:g})")
+    return t0, t1
+
+
+def as_positive(name: str, value: Any) -> float:
+    """Return `value` as a finite float > 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InvalidTypeError(f"{name} must be a positive number, got {type(value).__name__}") from None
+    if not (np.isfinite(number) and number > 0):
+        raise InvalidInputError(f"{name} must be a positive finite number, got {number}")
+    return number
+
+
+def as_callable(name: str, value: Any) -> Any:
+    """Return `value` if it can be called, or raise naming `name`."""
+    if not callable(value):
+        raise InvalidTypeError(f"{name} must be callable, got {type(value).__name__}")
+    return value
