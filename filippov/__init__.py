@@ -1,1 +1,41 @@
-"""To be filled."""
+"""Differential inclusions in Filippov's sense: solve, classify, certify, draw."""
+
+from filippov.certificate import Certificate
+from filippov.errors import (
+    ChatteringError,
+    FilippovError,
+    InvalidInputError,
+    InvalidTypeError,
+    NonUniqueError,
+)
+from filippov.pieces import Segment
+from filippov.regularization import filippov_regularization
+from filippov.sets import Ball, Box, ConvexSet, Hull
+from filippov.solve import branches, solve
+from filippov.switching import Mode, Switch
+from filippov.system import Classification, System
+from filippov.trajectory import Trajectory
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Ball",
+    "Box",
+    "Certificate",
+    "ChatteringError",
+    "Classification",
+    "ConvexSet",
+    "FilippovError",
+    "Hull",
+    "InvalidInputError",
+    "InvalidTypeError",
+    "Mode",
+    "NonUniqueError",
+    "Segment",
+    "Switch",
+    "System",
+    "Trajectory",
+    "branches",
+    "filippov_regularization",
+    "solve",
+]

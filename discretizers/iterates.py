@@ -1,0 +1,119 @@
+"""What a run of a scheme leaves behind."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filippov.arguments import Matrix, Vector
+from filippov.errors import InvalidInputError
+from filippov.storage import write_npz
+
+__all__ = ["Iterates"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Iterates:
+    """The points x_0, ..., x_N of a scheme and what was seen on the way.
+
+    Attributes
+    ----------
+    t : ndarray of shape (N + 1,)
+        Time, the running sum of the steps: x_k stands for x(t_k) of the flow.
+    y : ndarray of shape (n, N + 1)
+        The points, one a column.
+    f : ndarray of shape (N + 1,)
+        Values of the objective.
+    step : ndarray of shape (N,)
+        Step sizes h_k, from x_k to x_{k+1}.
+    active : ndarray of int, shape (N,)
+        Nonzero components of the gradient that decided step k (for a scheme with momentum, at its
+        extrapolated point).
+    flips : ndarray of int, shape (N,)
+        Components whose gradient changed sign from x_k to x_{k+1}: product of the signs -1, so zeros do not
+        flip.
+    restarts : ndarray of bool, shape (N,)
+        Steps in which momentum was thrown away.
+    status : int
+        0 all steps made, 1 the tolerance was reached, 2 the callback stopped the run, 3 interrupted, -1
+        failed.
+    message : str
+        The status in words.
+    scheme : str
+        The scheme, as it prints.
+    """
+
+    t: Vector
+    y: Matrix
+    f: Vector
+    step: Vector
+    active: NDArray[np.int64]
+    flips: NDArray[np.int64]
+    restarts: NDArray[np.bool_]
+    status: int
+    message: str
+    scheme: str = ""
+
+    def __post_init__(self) -> None:
+        count = self.t.size
+        shapes = {
+            "f": count,
+            "step": count - 1,
+            "active": count - 1,
+            "flips": count - 1,
+            "restarts": count - 1,
+        }
+        for name, size in shapes.items():
+            if getattr(self, name).shape != (size,):
+                raise InvalidInputError(f"{name} must have shape ({size},), got {getattr(self, name).shape}")
+        if self.y.ndim != 2 or self.y.shape[1] != count:
+            raise InvalidInputError(f"y must have shape (n, {count}), got {self.y.shape}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
+    @property
+    def success(self) -> bool:
+        """Whether the run ended as asked: status 0, 1 or 2."""
+        return self.status in (0, 1, 2)
+
+    def __repr__(self) -> str:
+        return (
+            f"Iterates({self.scheme}: {self.step.size} steps in {self.y.shape[0]}-D to t = {self.t[-1]:.6g}, "
+            f"f = {self.f[0]:.6g} -> {self.f[-1]:.6g}; {int(self.flips.sum())} flips, "
+            f"{int(self.restarts.sum())} restarts; status {self.status}: {self.message})"
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a .npz file (no pickle) and return its path; the file is complete or not there at all."""
+        target = Path(path)
+        if target.suffix != ".npz":
+            target = target.with_name(target.name + ".npz")
+        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        write_npz(target, arrays)
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Iterates:
+        """Read what `save` wrote."""
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                values = {name: data[name] for name in data.files}
+        except (ValueError, AttributeError, BadZipFile) as error:
+            raise InvalidInputError(f"path must hold saved Iterates, got {path}: {error}") from None
+        missing = [field.name for field in fields(cls) if field.name not in values]
+        if missing:
+            raise InvalidInputError(f"path must hold saved Iterates, but {path} lacks {', '.join(missing)}")
+        arrays = {name: values[name] for name in ("t", "y", "f", "step", "active", "flips", "restarts")}
+        return cls(
+            **arrays,
+            status=int(values["status"]),
+            message=str(values["message"]),
+            scheme=str(values["scheme"]),
+        )

@@ -1,0 +1,124 @@
+"""Evidence that a trajectory solves its inclusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from filippov.arguments import Vector
+from filippov.errors import InvalidInputError
+from filippov.system import System
+from filippov.trajectory import Trajectory
+
+__all__ = ["Certificate", "certify"]
+
+INCLUSION_TOLERANCE = 1e-8
+"""Largest distance from F, relative to 1 + |v|, that still counts as inside."""
+
+DRIFT_TOLERANCE = 1e-10
+"""Largest |h| on a sliding surface, relative to the size of the terms that cancel in h."""
+
+DEFECT_TOLERANCE = 1e-7
+"""Largest mismatch between a step and the integral of its velocity, relative to the path so far."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was checked of a trajectory, at samples, and what came out.
+
+    Attributes
+    ----------
+    inclusion : float
+        Max over the samples of the Euclidean distance from the velocity to F(t, x).
+    drift : float
+        Max over the samples of |h| on the surfaces slid on, in the units of h.
+    defect : float
+        Max over all steps of \\|x(t1) - x(t0) - integral of v\\|, and of jumps between steps: that the states
+        belong to the velocities.
+    ok : bool
+        Whether all three are within tolerance (`INCLUSION_TOLERANCE`, `DRIFT_TOLERANCE`, `DEFECT_TOLERANCE`),
+        and the run did not fail.
+    worst_t : float
+        The sample time with the largest inclusion distance.
+    samples : int
+        Number of sample times.
+    gaps_certified : bool
+        Whether the integrator knows from a bound that no pair of switches hides between its steps.
+    """
+
+    inclusion: float
+    drift: float
+    defect: float
+    ok: bool
+    worst_t: float
+    samples: int
+    gaps_certified: bool
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.ok else "NOT ok"
+        gaps = "excluded by a bound" if self.gaps_certified else "looked for, not excluded by a bound"
+        return (
+            f"Certificate: {verdict} ({self.samples} samples)\n"
+            f"  velocity in F     distance <= {self.inclusion:.2e}, worst at t = {self.worst_t:.6g}\n"
+            f"  on its surfaces   |h| <= {self.drift:.2e}\n"
+            f"  states integrate  defect <= {self.defect:.2e}\n"
+            f"  missed switches   {gaps}"
+        )
+
+
+def certify(trajectory: Trajectory, samples: int = 1000, system: System | None = None) -> Certificate:
+    """Check a trajectory at samples; see `Trajectory.certify`."""
+    known = trajectory.system if system is None else system
+    if known is None:
+        raise InvalidInputError("system must be given: a loaded trajectory does not know what it solves")
+    if known.dim != trajectory.dim:
+        raise InvalidInputError(f"system must have {trajectory.dim} states, got {known.dim}")
+    if samples < 1:
+        raise InvalidInputError(f"samples must be at least 1, got {samples}")
+    if not trajectory.segments:
+        raise InvalidInputError("the trajectory is empty: there is nothing to certify")
+
+    inclusion, drift, worst_t, count = 0.0, 0.0, trajectory.start[0], 0
+    drift_ok = inclusion_ok = True
+    for segment in trajectory.segments:
+        times = _sample_times(segment.t0, segment.t1, trajectory, samples)
+        states, velocities = segment.state(times), segment.velocity(times)
+        for t, x, v in zip(times, states.T, velocities.T, strict=True):
+            distance = known.inclusion_distance(float(t), x, v, segment.mode)
+            values, scales = known.surface_values(float(t), x, segment.mode)
+            if not distance <= inclusion:
+                inclusion, worst_t = distance, float(t)
+            inclusion_ok &= bool(distance <= INCLUSION_TOLERANCE * (1.0 + np.linalg.norm(v)))
+            drift = max(drift, float(np.max(np.abs(values), initial=0.0)))
+            drift_ok &= bool(np.all(np.abs(values) <= DRIFT_TOLERANCE * scales))
+            count += 1
+    defect = _defect(trajectory)
+    size = max(float(np.max(np.abs(trajectory.start[1]))), float(np.max(np.abs(trajectory.y))), trajectory.t_end)
+    defect_ok = defect <= DEFECT_TOLERANCE * size
+    ok = inclusion_ok and drift_ok and defect_ok and trajectory.status >= 0
+    return Certificate(inclusion, drift, defect, ok, worst_t, count, trajectory.certified)
+
+
+def _sample_times(t0: float, t1: float, trajectory: Trajectory, samples: int) -> Vector:
+    """Return times strictly inside a segment: a share of the total by its length, at least three."""
+    span = trajectory.t_end - trajectory.start[0]
+    count = max(3, int(np.ceil(samples * (t1 - t0) / span)))
+    inside: Vector = t0 + (t1 - t0) * (np.arange(count) + 0.5) / count
+    return inside
+
+
+def _defect(trajectory: Trajectory) -> float:
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    worst = 0.0
+    arrived = trajectory.start[1]
+    for segment in trajectory.segments:
+        for piece in segment.pieces:
+            half = 0.5 * (piece.t1 - piece.t0)
+            ends = piece.state(np.array([piece.t0, piece.t1]))
+            travelled = half * piece.velocity(piece.t0 + half * (1.0 + nodes)) @ weights
+            jump = np.max(np.abs(ends[:, 0] - arrived))
+            mismatch = np.max(np.abs(ends[:, 1] - ends[:, 0] - travelled))
+            worst = max(worst, float(jump), float(mismatch))
+            arrived = ends[:, 1]
+    return worst

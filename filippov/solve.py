@@ -1,0 +1,374 @@
+"""The event loop: select, move, switch, for every system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+
+from filippov.arguments import Vector, as_callable, as_positive, as_span, as_vector
+from filippov.errors import ChatteringError, FilippovError, InvalidInputError, InvalidTypeError, NonUniqueError
+from filippov.pieces import Piece, Segment
+from filippov.switching import Mode, Switch, kind_of_switch
+from filippov.system import Candidate, Motion, System
+from filippov.trajectory import Trajectory
+
+__all__ = ["branches", "solve"]
+
+Chooser = Callable[[Switch, Sequence[Vector]], int]
+
+
+def solve(
+    system: System,
+    t_span: tuple[float, float],
+    x0: ArrayLike,
+    *,
+    rtol: float = 1e-8,
+    atol: float = 1e-10,
+    t_eval: ArrayLike | None = None,
+    events: Any = None,
+    nonunique: str | Chooser = "raise",
+    max_switches: int = 100_000,
+    progress: bool = False,
+) -> Trajectory:
+    """Solve the differential inclusion x' in F(t, x) in Filippov's sense.
+
+    Parameters
+    ----------
+    system : System
+        What to solve: a norm flow, a piecewise-smooth system, a relay system, ...
+    t_span : (float, float)
+        Start and end time, in the order of time.
+    x0 : (n,) array_like
+        Start. A start on a surface is classified, not counted as a switch, unless it is nonunique.
+    rtol, atol : float
+        Tolerances of steps that need a numerical integrator. Exact segments do not use them.
+    t_eval : (m,) array_like, optional
+        Times at which to report; default: the ends of all steps. `Trajectory.sol` answers at any time.
+    events : callable or sequence of callables, optional
+        User events (t, x) -> float with optional attributes `terminal` and `direction`, as in
+        `scipy.integrate.solve_ivp`. They are watched at the ends and at seven inner points of every step.
+    nonunique : {"raise", "least-norm"} or callable
+        What to do where several solutions leave one point: raise `NonUniqueError`; stay as long as F allows;
+        or call ``nonunique(switch, velocities) -> index``. The switch is recorded with kind "nonunique".
+    max_switches : int
+        Give up with `ChatteringError` after this many switches.
+    progress : bool
+        Show a progress bar over t.
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    InvalidInputError
+        An argument has the wrong shape or value.
+    NonUniqueError
+        Several solutions leave a point and `nonunique` is "raise".
+    ChatteringError
+        Switches accumulate.
+    FilippovError
+        The run failed on the way. This and the two above hold the part computed in `.trajectory`.
+
+    References
+    ----------
+    A. F. Filippov, *Differential Equations with Discontinuous Righthand Sides*, 1988, chapter 2.
+    """
+    if not isinstance(system, System):
+        raise InvalidTypeError(f"system must be a filippov System, got {type(system).__name__}")
+    t0, t1 = as_span("t_span", t_span)
+    start = as_vector("x0", x0, system.dim)
+    rtol, atol = as_positive("rtol", rtol), as_positive("atol", atol)
+    if max_switches < 1:
+        raise InvalidInputError(f"max_switches must be at least 1, got {max_switches}")
+    times = None if t_eval is None else _report_times(t_eval, t0, t1)
+    watched = _as_events(events)
+    choose = _as_chooser(nonunique)
+
+    run = _Run(system, t0, t1, start, watched, times, {"rtol": rtol, "atol": atol})
+    try:
+        run.motion = system.motion(t0, start, t1, rtol, atol)
+        with _Progress(t0, t1, shown=progress) as bar:
+            run.loop(choose, max_switches, bar)
+    except FilippovError as error:
+        error.trajectory = run.finish(-1, str(error))
+        raise
+    except KeyboardInterrupt as error:
+        error.trajectory = run.finish(-1, "interrupted")  # type: ignore[attr-defined]
+        raise
+    except (ArithmeticError, ValueError, TypeError, IndexError, RuntimeError, np.linalg.LinAlgError) as error:
+        message = f"{type(error).__name__} at t = {run.t:.17g}: {error}"
+        raise FilippovError(message, run.finish(-1, message)) from error
+    return run.finish(*run.outcome)
+
+
+def branches(
+    system: System, t_span: tuple[float, float], x0: ArrayLike, *, max_branches: int = 16, **solve_options: Any
+) -> list[Trajectory]:
+    """Return one trajectory for each way to leave the nonunique points met on the way.
+
+    Parameters
+    ----------
+    system, t_span, x0
+        As for `solve`.
+    max_branches : int
+        Stop after this many trajectories; alternatives are explored depth first.
+    **solve_options
+        Passed to `solve`; `nonunique` is taken by the branching itself.
+
+    Returns
+    -------
+    list of Trajectory
+        A single trajectory where the solution is unique.
+    """
+    if "nonunique" in solve_options:
+        raise InvalidInputError("nonunique must not be given to branches: it takes every choice in turn")
+    if max_branches < 1:
+        raise InvalidInputError(f"max_branches must be at least 1, got {max_branches}")
+    pending: list[tuple[int, ...]] = [()]
+    found: list[Trajectory] = []
+    while pending and len(found) < max_branches:
+        prefix = pending.pop()
+        taken: list[int] = []
+
+        def follow(
+            switch: Switch,
+            velocities: Sequence[Vector],
+            prefix: tuple[int, ...] = prefix,
+            taken: list[int] = taken,
+        ) -> int:
+            depth = len(taken)
+            choice = prefix[depth] if depth < len(prefix) else 0
+            if depth >= len(prefix):
+                pending.extend((*taken, other) for other in range(len(velocities) - 1, 0, -1))
+            taken.append(choice)
+            return choice
+
+        found.append(solve(system, t_span, x0, nonunique=follow, **solve_options))
+    return found
+
+
+class _Run:
+    """The record of one integration while it grows."""
+
+    def __init__(
+        self,
+        system: System,
+        t0: float,
+        t1: float,
+        x0: Vector,
+        events: list[_UserEvent],
+        t_eval: Vector | None,
+        options: dict[str, float],
+    ) -> None:
+        self.system, self.t0, self.t1, self.x0 = system, t0, t1, x0
+        self.events, self.t_eval, self.options = events, t_eval, options
+        self.motion: Motion | None = None
+        self.mode: Mode | None = None
+        self.pieces: list[Piece] = []
+        self.segments: list[Segment] = []
+        self.switches: list[Switch] = []
+        self.outcome = (0, "reached the end of t_span")
+
+    @property
+    def t(self) -> float:
+        return self.t0 if self.motion is None else self.motion.t
+
+    def loop(self, choose: Chooser, max_switches: int, bar: _Progress) -> None:
+        motion = self.motion
+        assert motion is not None
+        self._switch(motion, choose)
+        standstill = 0
+        while motion.t < self.t1:
+            piece = motion.advance(self.t1)
+            if piece is not None:
+                self.pieces.append(piece)
+                bar.update(motion.t)
+                if self._watch(piece):
+                    return
+            if not motion.at_switch:
+                continue
+            # A mode may end where it began (several surfaces at one time), but not for ever.
+            standstill = 0 if piece is not None else standstill + 1
+            if len(self.switches) >= max_switches or standstill > 10 + 4 * self.system.dim:
+                raise ChatteringError(
+                    f"switches accumulate at t = {motion.t:.17g}: {len(self.switches)} switches so far "
+                    f"(max_switches = {max_switches})"
+                )
+            if motion.t < self.t1:
+                self._switch(motion, choose)
+
+    def _switch(self, motion: Motion, choose: Chooser) -> None:
+        """Select the way on from the present point, record the switch, and enter the new mode."""
+        candidates = motion.candidates()
+        before = self.mode
+        chosen = candidates[0]
+        if len(candidates) > 1:
+            chosen = self._choose(motion, candidates, choose)
+        elif before is not None and not before.same_as(chosen.mode):
+            self.switches.append(
+                Switch(
+                    motion.t,
+                    motion.x.copy(),
+                    kind_of_switch(before, chosen.mode),
+                    before.changed(chosen.mode),
+                    chosen.mode.codimension,
+                )
+            )
+        if before is not None and not before.same_as(chosen.mode):
+            self._close_segment()
+        self.mode = chosen.mode
+        motion.enter(chosen)
+
+    def _choose(self, motion: Motion, candidates: Sequence[Candidate], choose: Chooser) -> Candidate:
+        velocities = [candidate.velocity for candidate in candidates]
+        first = candidates[0].mode if self.mode is None else self.mode
+        disputed = sorted({s for candidate in candidates for s in first.changed(candidate.mode)})
+        undecided = Switch(motion.t, motion.x.copy(), "nonunique", tuple(disputed), first.codimension)
+        index = choose(undecided, velocities)
+        if not isinstance(index, (int, np.integer)) or not 0 <= index < len(candidates):
+            raise InvalidInputError(f"nonunique must return an index below {len(candidates)}, got {index!r}")
+        chosen = candidates[int(index)]
+        if self.mode is None or not self.mode.same_as(chosen.mode):
+            self.switches.append(
+                Switch(undecided.t, undecided.x, "nonunique", undecided.surfaces, chosen.mode.codimension)
+            )
+        return chosen
+
+    def _watch(self, piece: Piece) -> bool:
+        """Locate user events on a piece; at a terminal one, cut the piece there and report True."""
+        if not self.events:
+            return False
+        hits = sorted((t, i) for i, event in enumerate(self.events) for t in event.roots(piece))
+        for t, i in hits:
+            event = self.events[i]
+            event.record(t, piece)
+            if event.exhausted:
+                self.outcome = (1, f"terminal event {i} at t = {t:.17g}")
+                piece.cut(t)
+                return True
+        return False
+
+    def _close_segment(self) -> None:
+        if self.pieces:
+            assert self.mode is not None
+            self.segments.append(Segment(self.mode, tuple(self.pieces)))
+            self.pieces = []
+
+    def finish(self, status: int, message: str) -> Trajectory:
+        """Return what has been computed."""
+        self._close_segment()
+        motion = self.motion
+        return Trajectory(
+            segments=self.segments,
+            switches=self.switches,
+            start=(self.t0, self.x0),
+            t_eval=self.t_eval,
+            status=status,
+            message=message,
+            nfev=0 if motion is None else motion.nfev,
+            njev=0 if motion is None else motion.njev,
+            certified=False if motion is None else motion.certified,
+            t_events=[np.array(event.times) for event in self.events],
+            y_events=[np.array(event.states).reshape(len(event.times), -1) for event in self.events],
+            system=self.system,
+            options=self.options,
+        )
+
+
+class _UserEvent:
+    """One user event with what it has recorded."""
+
+    INNER = 8  # subdivisions of a step at which the sign is looked at
+
+    def __init__(self, function: Callable[[float, Vector], float]) -> None:
+        self.function = function
+        terminal = getattr(function, "terminal", False)
+        self.limit = int(terminal) if terminal else None
+        self.direction = float(getattr(function, "direction", 0.0))
+        self.times: list[float] = []
+        self.states: list[Vector] = []
+
+    @property
+    def exhausted(self) -> bool:
+        return self.limit is not None and len(self.times) >= self.limit
+
+    def roots(self, piece: Piece) -> list[float]:
+        def value(t: float) -> float:
+            return float(self.function(t, piece.state(np.array([t]))[:, 0]))
+
+        grid = np.linspace(piece.t0, piece.t1, self.INNER + 1)
+        values = [value(float(t)) for t in grid]
+        found = []
+        for a, b, fa, fb in zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True):
+            crossed = fa * fb < 0 or (fb == 0 and fa != 0)
+            if crossed and (self.direction == 0 or (fb > fa) == (self.direction > 0)):
+                found.append(float(b) if fb == 0 else float(brentq(value, float(a), float(b), xtol=4e-16, rtol=1e-15)))
+        return found
+
+    def record(self, t: float, piece: Piece) -> None:
+        self.times.append(t)
+        self.states.append(piece.state(np.array([t]))[:, 0])
+
+
+class _Progress:
+    """A bar over t, or nothing."""
+
+    def __init__(self, t0: float, t1: float, *, shown: bool) -> None:
+        self.t0, self.t1, self.bar = t0, t1, None
+        if shown:
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=t1 - t0, unit="t", bar_format="{l_bar}{bar}| t = {n:.4g}/{total:.4g}")
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def update(self, t: float) -> None:
+        if self.bar is not None:
+            self.bar.update(t - self.t0 - self.bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _report_times(t_eval: ArrayLike, t0: float, t1: float) -> Vector:
+    times = as_vector("t_eval", t_eval)
+    if times[0] < t0 or times[-1] > t1 or np.any(np.diff(times) <= 0):
+        raise InvalidInputError(f"t_eval must increase and lie within t_span = ({t0:g}, {t1:g})")
+    return times
+
+
+def _as_events(events: Any) -> list[_UserEvent]:
+    if events is None:
+        return []
+    functions = [events] if callable(events) else list(events)
+    return [_UserEvent(as_callable("events", function)) for function in functions]
+
+
+def _as_chooser(nonunique: str | Chooser) -> Chooser:
+    if callable(nonunique):
+        return nonunique
+    if nonunique == "raise":
+        return _refuse
+    if nonunique == "least-norm":
+        return _stay
+    raise InvalidInputError(f"nonunique must be 'raise', 'least-norm' or a callable, got {nonunique!r}")
+
+
+def _refuse(switch: Switch, velocities: Sequence[Vector]) -> int:
+    listed = "; ".join(np.array2string(v, precision=4, threshold=8) for v in velocities[:4])
+    more = "" if len(velocities) <= 4 else "; ..."
+    raise NonUniqueError(
+        f"{len(velocities)} solutions leave the point reached at t = {switch.t:.17g}, with velocities {listed}{more}: "
+        "say which to take with nonunique=, or use branches()"
+    )
+
+
+def _stay(switch: Switch, velocities: Sequence[Vector]) -> int:
+    return int(np.argmin([np.linalg.norm(v) for v in velocities]))

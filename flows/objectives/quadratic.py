@@ -1,0 +1,163 @@
+"""Quadratic objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
+
+from filippov.arguments import Matrix, Vector, as_callable, as_symmetric, as_vector
+from filippov.errors import FilippovError
+from flows.objectives.objective import EPS, SmoothObjective, rounding_factor
+
+__all__ = ["Quadratic", "absolute_row_sums", "least_eigenvalue"]
+
+
+def absolute_row_sums(M: Matrix) -> Vector:
+    """Return L_i = sum_j |M_ij| of a symmetric M: diag(L) - M is diagonally dominant, so M <= diag(L)."""
+    sums: Vector = np.abs(M).sum(axis=1)
+    sums.flags.writeable = False
+    return sums
+
+
+def least_eigenvalue(M: Matrix) -> float:
+    """Return the least eigenvalue of a symmetric M, and 0.0 where rounding hides its sign.
+
+    Eigenvalues of a symmetric matrix are computed with an error of at most a small multiple of
+    eps ||M||; n eps ||M||, with the row-sum bound for the norm, covers it.
+    """
+    least = float(eigvalsh(M, subset_by_index=(0, 0))[0])
+    return 0.0 if abs(least) <= M.shape[0] * EPS * float(np.abs(M).sum(axis=1).max()) else least
+
+
+class Quadratic(SmoothObjective):
+    """f(x) = x'Qx / 2 - b'x.
+
+    Parameters
+    ----------
+    Q : array_like of shape (n, n)
+        Symmetric; need not be definite.
+    b : array_like of shape (n,), optional
+        Zero by default.
+
+    Attributes
+    ----------
+    Q, b : ndarray
+        Read-only.
+    """
+
+    is_quadratic = True
+
+    def __init__(self, Q: ArrayLike, b: ArrayLike | None = None) -> None:
+        self.Q: Matrix = as_symmetric("Q", Q)
+        super().__init__(self.Q.shape[0])
+        self.b: Vector = np.zeros(self.dim) if b is None else as_vector("b", b, self.dim)
+        self.Q.flags.writeable = False
+        self.b.flags.writeable = False
+
+    def value(self, x: ArrayLike) -> float:
+        """Return x'Qx / 2 - b'x."""
+        x = self._point(x)
+        return float(x @ (self.Q @ x / 2 - self.b))
+
+    def grad(self, x: ArrayLike) -> Vector:
+        """Return Qx - b."""
+        result: Vector = self.Q @ self._point(x) - self.b
+        return result
+
+    def hess(self, x: ArrayLike) -> Matrix:
+        """Return Q (read-only)."""
+        self._point(x)
+        return self.Q
+
+    def third(self, x: ArrayLike, d: ArrayLike) -> Vector:
+        """Return zero."""
+        self._point(x)
+        self._point(d, "d")
+        return np.zeros(self.dim)
+
+    def gradient_error(self, x: ArrayLike) -> Vector:
+        """Return c (|Q| |x| + |b|), the rounding of Qx - b, shape (n,)."""
+        result: Vector = self._absolute_Q @ np.abs(self._point(x)) + np.abs(self.b)
+        return rounding_factor(self.dim) * result
+
+    @cached_property
+    def _absolute_Q(self) -> Matrix:
+        return np.abs(self.Q)
+
+    def hessian_variation(self, dual_norm: Callable[[Vector], float]) -> tuple[float, float]:
+        """Return (0, 0): the Hessian is constant."""
+        as_callable("dual_norm", dual_norm)
+        return 0.0, 0.0
+
+    @cached_property
+    def coordinate_smoothness(self) -> Vector:
+        """L_i = sum_j |Q_ij|, which make diag(L) - Q positive semidefinite, as (5.2) asks."""
+        return absolute_row_sums(self.Q)
+
+    @cached_property
+    def _factor(self) -> tuple[Matrix, bool] | None:
+        """The Cholesky factor of Q, None where Q is not positive definite."""
+        try:
+            matrix, lower = cho_factor(self.Q)
+        except LinAlgError:
+            return None
+        return matrix, lower
+
+    @cached_property
+    def convex(self) -> bool:
+        """Whether Q is positive semidefinite (to rounding)."""
+        # A Cholesky factor settles it at a fraction of the price of eigenvalues.
+        return self._factor is not None or self.strong_convexity >= 0
+
+    @cached_property
+    def strong_convexity(self) -> float:
+        """The least eigenvalue of Q: 0.0 where it is zero to rounding, negative where f is not convex."""
+        return least_eigenvalue(self.Q)
+
+    def minimize(self, start: ArrayLike | None = None) -> tuple[Vector, float]:
+        """Return (x*, f(x*)); of several minimisers the one nearest to `start` (default: the origin).
+
+        Raises
+        ------
+        FilippovError
+            If f is unbounded below: Q has a negative eigenvalue, or b a part in the kernel of Q.
+        """
+        x0 = np.zeros(self.dim) if start is None else as_vector("start", start, self.dim)
+        if self._factor is not None:
+            x = np.asarray(cho_solve(self._factor, self.b))
+            x = x - cho_solve(self._factor, self.Q @ x - self.b)
+            self._check_stationary(x)
+        elif not self.convex:
+            raise FilippovError(
+                f"minimize: {self!r} is unbounded below, Q has the eigenvalue {self.strong_convexity:.3g}"
+            )
+        else:
+            x = self._nearest_minimizer(x0)
+        return x, self.value(x)
+
+    def _nearest_minimizer(self, start: Vector) -> Vector:
+        eigenvalues, V = np.linalg.eigh(self.Q)
+        tolerance = self.dim * EPS * float(np.max(self.coordinate_smoothness))
+        inverse = np.where(
+            eigenvalues > tolerance, 1 / np.where(eigenvalues > tolerance, eigenvalues, 1.0), 0.0
+        )
+        x = start
+        # The second pass removes the rounding of the first.
+        for _ in range(2):
+            x = x - V @ (inverse * (V.T @ self.grad(x)))
+        self._check_stationary(x)
+        return x
+
+    def _check_stationary(self, x: Vector) -> None:
+        residual = float(np.linalg.norm(self.grad(x)))
+        # A backward stable solution leaves a residual of a few n eps ||Q|| ||x||; where b is not in the
+        # range of Q its part in the kernel is left over, which is of the size of b.
+        scale = float(np.max(self.coordinate_smoothness) * np.linalg.norm(x) + np.linalg.norm(self.b))
+        if residual > 100 * self.dim * EPS * scale:
+            raise FilippovError(
+                f"minimize: {self!r} is unbounded below, b has a part {residual:.3g} in the kernel of Q"
+            )
