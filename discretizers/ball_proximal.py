@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from discretizers.ball_models import (
@@ -77,6 +79,10 @@ class BallProximal(Scheme):
 
     def __repr__(self) -> str:
         return f"BallProximal({self.rule!r}, norm={self.norm!r})"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings with the norm."""
+        return {**super().settings(), "norm": repr(self.norm)}
 
     def step(self, objective: SmoothFunction, state: State) -> Move:
         """Return the move to the minimiser of f over the ball around x."""

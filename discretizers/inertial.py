@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,10 @@ class InertialSignGD(Scheme):
 
     def __repr__(self) -> str:
         return f"InertialSignGD({self.rule!r}, beta={self.beta:g}, restart={self.restart})"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings with `beta` and `restart`."""
+        return {**super().settings(), "beta": self.beta, "restart": self.restart}
 
     def start(self, objective: SmoothFunction, x0: Vector) -> InertialState:
         """Return a state at rest."""

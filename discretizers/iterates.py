@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,6 +17,9 @@ from filippov.errors import InvalidInputError
 from filippov.storage import write_npz
 
 __all__ = ["Iterates"]
+
+STATE_HISTORY = ("f", "gap", "squared_distance")
+STEP_HISTORY = ("step", "active", "active_smoothness", "flips", "freezes", "two_hits", "restarts")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,14 +34,22 @@ class Iterates:
         The points, one a column.
     f : ndarray of shape (N + 1,)
         Values of the objective.
+    gap : ndarray of shape (N + 1,)
+        f(x_k) - f*; nan where the run was not told the minimiser.
+    squared_distance : ndarray of shape (N + 1,)
+        ||x_k - x*||_2^2; nan where the run was not told the minimiser.
     step : ndarray of shape (N,)
         Step sizes h_k, from x_k to x_{k+1}.
     active : ndarray of int, shape (N,)
-        Nonzero components of the gradient that decided step k (for a scheme with momentum, at its
-        extrapolated point).
+        |S|, the nonzero components (beyond the run's `active_tol`) of the gradient that decided step k (for
+        a scheme with momentum, at its extrapolated point).
+    active_smoothness : ndarray of shape (N,)
+        L_S, the sum of L_i over S (section 5); nan where no L_i are known.
     flips : ndarray of int, shape (N,)
         Components whose gradient changed sign from x_k to x_{k+1}: product of the signs -1, so zeros do not
         flip.
+    freezes, two_hits : ndarray of int, shape (N,)
+        Components undone by a one-hit freeze, and components moved by a two-hit sliding-track.
     restarts : ndarray of bool, shape (N,)
         Steps in which momentum was thrown away.
     status : int
@@ -46,28 +59,30 @@ class Iterates:
         The status in words.
     scheme : str
         The scheme, as it prints.
+    settings : dict
+        The scheme and its step rule as plain values, as `Scheme.settings` gives them.
     """
 
     t: Vector
     y: Matrix
     f: Vector
+    gap: Vector
+    squared_distance: Vector
     step: Vector
     active: NDArray[np.int64]
+    active_smoothness: Vector
     flips: NDArray[np.int64]
+    freezes: NDArray[np.int64]
+    two_hits: NDArray[np.int64]
     restarts: NDArray[np.bool_]
     status: int
     message: str
-    scheme: str = ""
+    scheme: str
+    settings: dict[str, Any]
 
     def __post_init__(self) -> None:
         count = self.t.size
-        shapes = {
-            "f": count,
-            "step": count - 1,
-            "active": count - 1,
-            "flips": count - 1,
-            "restarts": count - 1,
-        }
+        shapes = dict.fromkeys(STATE_HISTORY, count) | dict.fromkeys(STEP_HISTORY, count - 1)
         for name, size in shapes.items():
             if getattr(self, name).shape != (size,):
                 raise InvalidInputError(f"{name} must have shape ({size},), got {getattr(self, name).shape}")
@@ -84,10 +99,16 @@ class Iterates:
         return self.status in (0, 1, 2)
 
     def __repr__(self) -> str:
+        counts = [f"{int(self.flips.sum())} flips"]
+        counts += [
+            f"{int(getattr(self, name).sum())} {name.replace('_', '-')}"
+            for name in ("freezes", "two_hits", "restarts")
+            if np.any(getattr(self, name))
+        ]
         return (
             f"Iterates({self.scheme}: {self.step.size} steps in {self.y.shape[0]}-D to t = {self.t[-1]:.6g}, "
-            f"f = {self.f[0]:.6g} -> {self.f[-1]:.6g}; {int(self.flips.sum())} flips, "
-            f"{int(self.restarts.sum())} restarts; status {self.status}: {self.message})"
+            f"f = {self.f[0]:.6g} -> {self.f[-1]:.6g}; {', '.join(counts)}; "
+            f"status {self.status}: {self.message})"
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -95,7 +116,8 @@ class Iterates:
         target = Path(path)
         if target.suffix != ".npz":
             target = target.with_name(target.name + ".npz")
-        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)[:-1]}
+        arrays["settings"] = np.array(json.dumps(self.settings))
         write_npz(target, arrays)
         return target
 
@@ -104,16 +126,13 @@ class Iterates:
         """Read what `save` wrote."""
         try:
             with np.load(path, allow_pickle=False) as data:
-                values = {name: data[name] for name in data.files}
+                values: dict[str, Any] = {name: data[name] for name in data.files}
         except (ValueError, AttributeError, BadZipFile) as error:
             raise InvalidInputError(f"path must hold saved Iterates, got {path}: {error}") from None
         missing = [field.name for field in fields(cls) if field.name not in values]
         if missing:
             raise InvalidInputError(f"path must hold saved Iterates, but {path} lacks {', '.join(missing)}")
-        arrays = {name: values[name] for name in ("t", "y", "f", "step", "active", "flips", "restarts")}
-        return cls(
-            **arrays,
-            status=int(values["status"]),
-            message=str(values["message"]),
-            scheme=str(values["scheme"]),
-        )
+        values["status"] = int(values["status"])
+        values["message"], values["scheme"] = str(values["message"]), str(values["scheme"])
+        values["settings"] = json.loads(str(values["settings"]))
+        return cls(**{field.name: values[field.name] for field in fields(cls)})

@@ -32,7 +32,8 @@ class OneHitFreeze(Scheme):
         flipped = np.sign(trial.g) * np.sign(state.g) == -1
         if not np.any(flipped):
             return Move(trial, h, state.g)
-        return Move(State.at(objective, np.where(flipped, state.x, trial.x)), h, state.g)
+        kept = State.at(objective, np.where(flipped, state.x, trial.x))
+        return Move(kept, h, state.g, frozen=int(np.count_nonzero(flipped)))
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,15 @@ class TwoHitSliding(Scheme):
         assert isinstance(state, TwoHitState)
         v = -np.sign(state.g)
         h = self.rule.size(objective, state.x, state.f, state.g, v)
+        tracked = 0
         if len(state.gradients) == 2 and h > 0 and min(state.steps) > 0:
             (p0, p1), (h0, h1) = state.gradients, state.steps
             mu = track_velocity((p0, p1, state.g), (h0, h1, h))
             v = np.where(np.isnan(mu), v, -mu)
+            tracked = int(np.count_nonzero(~np.isnan(mu)))
         after = State.at(objective, state.x + h * v)
         gradients, steps = (*state.gradients, state.g)[-2:], (*state.steps, h)[-2:]
-        return Move(TwoHitState(after.x, after.f, after.g, gradients, steps), h, state.g)
+        return Move(TwoHitState(after.x, after.f, after.g, gradients, steps), h, state.g, tracked=tracked)
 
 
 def track_velocity(p: tuple[Vector, Vector, Vector], h: tuple[float, float, float]) -> Vector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +50,18 @@ class Move:
         The gradient that decided the step; SignGD's is the gradient at the old point.
     restart : bool
         Whether a momentum was thrown away in this step.
+    frozen : int
+        Components undone by a one-hit freeze.
+    tracked : int
+        Components moved by a two-hit sliding-track.
     """
 
     state: State
     h: float
     used: Vector
     restart: bool = False
+    frozen: int = 0
+    tracked: int = 0
 
 
 class Scheme(ABC):
@@ -79,6 +86,13 @@ class Scheme(ABC):
     def start(self, objective: SmoothFunction, x0: Vector) -> State:
         """Return the state of a run that begins at x0."""
         return State.at(objective, x0)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what made the iterates, as plain values (JSON): the scheme's name, its step rule's settings.
+
+        A scheme with options of its own adds them.
+        """
+        return {"scheme": type(self).__name__, "rule": self.rule.settings()}
 
     @abstractmethod
     def step(self, objective: SmoothFunction, state: State) -> Move:
@@ -157,6 +171,10 @@ class GreedyCD(ExplicitScheme):
 
     def __repr__(self) -> str:
         return f"GreedyCD({self.rule!r}, ties={self.ties!r}, tol={self.tol:g})"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings with `ties` and `tol`."""
+        return {**super().settings(), "ties": self.ties, "tol": self.tol}
 
     def direction(self, objective: SmoothFunction, x: Vector, g: Vector) -> Vector:
         """Return -sum_A lambda_i sign(g_i) e_i, or 0 at g = 0."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,6 +63,10 @@ class StepRule(ABC):
         v has unit length in the scheme's norm, so that -<g, v> is the dual norm of g (||g||_1 for SignGD).
         """
 
+    def settings(self) -> dict[str, Any]:
+        """Return the rule's name and its options as plain values (JSON); a rule with options adds them."""
+        return {"rule": type(self).__name__}
+
 
 @dataclass(frozen=True)
 class Constant(StepRule):
@@ -83,6 +87,10 @@ class Constant(StepRule):
         """Return h."""
         return self.h
 
+    def settings(self) -> dict[str, Any]:
+        """Return the name and h."""
+        return {**super().settings(), "h": self.h}
+
 
 class _Curved(StepRule):
     """A rule that needs the coordinate-wise smoothness L: given, or the objective's own."""
@@ -94,6 +102,10 @@ class _Curved(StepRule):
             if np.any(self.L < 0):
                 raise InvalidInputError(f"L must not be negative, got {self.L.min():g}")
             self.L.flags.writeable = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the name and L, None where the objective's own is used."""
+        return {**super().settings(), "L": None if self.L is None else self.L.tolist()}
 
     def smoothness(self, objective: SmoothFunction) -> Vector:
         """Return L, shape (n,)."""
@@ -161,6 +173,10 @@ class FaceAware(_Curved):
         L = "" if self.L is None else f"L={self.L.tolist()}, "
         return f"FaceAware({L}tol={self.tol:g})"
 
+    def settings(self) -> dict[str, Any]:
+        """Return the name, L and tol."""
+        return {**super().settings(), "tol": self.tol}
+
     def size(self, objective: SmoothFunction, x: Vector, f: float, g: Vector, v: Vector) -> float:
         """Return ||g||_* / sum_S L_i v_i^2."""
         face = np.abs(g) > self.tol
@@ -199,6 +215,10 @@ class Armijo(StepRule):
                 raise InvalidInputError(f"{name} must lie in (0, 1), got {getattr(self, name):g}")
         if self.max_trials < 1:
             raise InvalidInputError(f"max_trials must be at least 1, got {self.max_trials}")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the name and the options."""
+        return {**super().settings(), **asdict(self)}
 
     def size(self, objective: SmoothFunction, x: Vector, f: float, g: Vector, v: Vector) -> float:
         """Return the first trial that decreases f enough, or 0."""

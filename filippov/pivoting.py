@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg.blas import dsyr
+from scipy.linalg.blas import dsymv, dsyr
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
@@ -104,13 +104,8 @@ class Tableau:
 
     def solve(self, residual: Vector) -> Vector:
         """Return -inv(K_FF) residual_F on the basis and zero elsewhere, shape (n,)."""
-        inside = np.flatnonzero(self.basis)
-        block = self._upper[np.ix_(inside, inside)]
-        upper = np.triu(block)
-        correction: Vector = np.zeros(self.basis.size)
-        r = residual[inside]
-        correction[inside] = upper @ r + np.triu(block, 1).T @ r
-        return correction
+        masked = np.where(self.basis, residual, 0.0)
+        return np.where(self.basis, dsymv(1.0, self._upper, masked), 0.0)
 
 
 class BoxProgram:
@@ -234,9 +229,10 @@ class BoxProgram:
     def _bounds_hold(self) -> bool:
         # The bounds are of size one (velocities) or the simplex's; 1e-9 is far above rounding at condition 1e6.
         slack = 1e-9 * (1.0 + np.abs(self.v))
-        free = self.basis
-        inside: NDArray[np.bool_] = (self.v >= self.lower - slack) & (self.v <= self.upper + slack)
-        return bool(np.all(inside[free]))
+        inside = (self.v >= self.lower - slack) & (self.v <= self.upper + slack)
+        # A coordinate outside the basis sits at a bound, unless its direction costs no curvature at all.
+        loose = self.members & ~self.basis & (self.v > self.lower) & (self.v < self.upper)
+        return bool(np.all(inside[self.basis])) and bool(np.all(np.abs(self.w[loose]) <= self.multiplier_error()[loose]))
 
     def _absorb_degenerate(self) -> None:
         """Take members at a bound with zero multiplier into the basis: they stay on their surface (they slide)."""
@@ -250,8 +246,14 @@ class BoxProgram:
         """Relax v_j from its bound until w_j = 0 or the other bound; release and recapture others on the way."""
         for _ in range(50 + 20 * self.v.size):
             end = self.upper[j] if self.w[j] < 0 else self.lower[j]
-            if abs(self.w[j]) <= tolerance[j] or self.v[j] == end:
+            if self.v[j] == end:
                 return  # its sign is right already
+            if abs(self.w[j]) <= tolerance[j]:
+                interior = self.lower[j] < self.v[j] < self.upper[j]
+                if interior and self.tableau.diagonal(j) > self.curvature_floor(j):
+                    self.w[j] = 0.0
+                    self.tableau.pivot(j)
+                return
             column = self.tableau.column(j)
             sense = -1.0 if self.w[j] > 0 else 1.0
             if not self._relax_once(j, sense, column, waiting):

@@ -117,6 +117,18 @@ class System(ABC):
         """Say what kind of point x is."""
 
     @abstractmethod
+    def switching_functions(self, t: float, x: Vector) -> Vector:
+        """Return the smooth functions whose zero sets are the switching surfaces, (m,).
+
+        A surface may switch nothing on part of its zero set (the field is the same on both sides there). Values are nan
+        where the system is not defined.
+        """
+
+    @abstractmethod
+    def field(self, t: float, x: Vector) -> Vector:
+        """Return the velocity at a point off all surfaces, (n,); nan where the system is not defined."""
+
+    @abstractmethod
     def motion(self, t: float, x: Vector, t_end: float, rtol: float, atol: float) -> Motion:
         """Return a fresh motion at (t, x) that will be asked to go no further than t_end."""
 

@@ -36,7 +36,7 @@ from flows.faces import LEVEL, Curvature, Face, FaceCandidate, FaceFamily, Third
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
-__all__ = ["CurvedMotion", "CurvedPiece", "NewtonError"]
+__all__ = ["CurvedMotion", "CurvedPiece", "NewtonError", "NotFiniteError"]
 
 GAP_TOLERANCE = 64.0
 """A gap is closed below this many rounding errors of the gradient."""
@@ -53,6 +53,10 @@ NEWTON_STEPS = 40
 
 class NewtonError(FilippovError):
     """Newton's method did not converge; inside a step this only means that the step was too long."""
+
+
+class NotFiniteError(FilippovError):
+    """The gradient or Hessian is not a number; inside a step this only means that the step was too long."""
 
 
 class _Third(ThirdDerivative):
@@ -153,6 +157,7 @@ class CurvedMotion(Motion):
         self.face: Face | None = None
         self.v: Vector | None = None
         self._step = np.inf
+        self._largest_hessian = 0.0
         self._here: _Point | None = None  # the last point of the present mode, not computed twice
         g = self._gradient(self.x)
         error = self._error(self.x)
@@ -165,14 +170,14 @@ class CurvedMotion(Motion):
         self.nfev += 1
         g = self.objective.grad(x)
         if not np.all(np.isfinite(g)):
-            raise FilippovError(f"grad is not finite at t = {self.t:.17g}, x = {np.array2string(x, threshold=6)}")
+            raise NotFiniteError(f"grad is not finite at x = {np.array2string(x, threshold=6)}, beyond t = {self.t:.17g}")
         return g
 
     def _hessian(self, x: Vector) -> Matrix:
         self.njev += 1
         H = self.objective.hess(x)
         if not np.all(np.isfinite(H)):
-            raise FilippovError(f"hess is not finite at t = {self.t:.17g}, x = {np.array2string(x, threshold=6)}")
+            raise NotFiniteError(f"hess is not finite at x = {np.array2string(x, threshold=6)}, beyond t = {self.t:.17g}")
         return H
 
     def _error(self, x: Vector) -> Vector:
@@ -227,6 +232,7 @@ class CurvedMotion(Motion):
         room = t_bound - start.t
         h, low, high = min(room, self._first_guess(start)), 0.0, np.inf
         growth = 2.0
+        self._obstacle = ""
         for _ in range(200):
             end = self._try(face, start, h, t_bound if h == room else start.t + h)
             lost = end is not None and start.curvature.positive and not end.curvature.positive
@@ -244,9 +250,8 @@ class CurvedMotion(Motion):
             else:
                 h, low, growth = 0.6 * h, 0.0, 1.1
             if not start.t + h > start.t:
-                raise FilippovError(
-                    f"no step is possible at t = {start.t:.17g}: the gradient is rougher there than its rounding error"
-                )
+                reason = self._obstacle or "the gradient is rougher there than its rounding error"
+                raise FilippovError(f"no step is possible at t = {start.t:.17g}: {reason}")
         raise FilippovError(f"no step was accepted at t = {start.t:.17g} in 200 trials")
 
     def _first_guess(self, start: _Point) -> float:
@@ -265,7 +270,8 @@ class CurvedMotion(Motion):
         guess = start.x + h * start.v + 0.5 * h * h * start.a
         try:
             return self._point(face, t, self.polish(face, start.x, start.v, h, guess), start.v)
-        except NewtonError:
+        except (NewtonError, NotFiniteError) as error:
+            self._obstacle = str(error)
             return None
 
     @staticmethod
@@ -306,6 +312,8 @@ class CurvedMotion(Motion):
             if curvature is None:
                 curvature = Curvature(face, self._hessian(x))
             step = -curvature.solve(g)
+            if _size(step) <= 2.0 * EPS * _size(x):
+                return x  # flat (a quartic minimiser): the state is resolved though the gradient is not
             damping = 1.0
             trial = x + step
             g_trial = self._gradient(trial)
@@ -336,6 +344,8 @@ class CurvedMotion(Motion):
         u = self.objective.third(x, v)
         a = -curvature.solve(u)
         rates, accelerations = face.gaps(H @ v), face.gaps(u + H @ a)
+        # What a gap changes by within the resolution of time and state is zero too (it matters where H = 0).
+        resolution = 4.0 * EPS * max(abs(t), _size(x))
         return _Point(
             t,
             x,
@@ -346,7 +356,7 @@ class CurvedMotion(Motion):
             face.gaps(g),
             rates,
             accelerations,
-            face.gap_errors(self._error(x)),
+            face.gap_errors(self._error(x)) + resolution * (np.abs(rates) + 0.5 * resolution * np.abs(accelerations)),
             face.slacks(v),
             face.slack_rates(a),
         )
@@ -360,8 +370,11 @@ class CurvedMotion(Motion):
 
     @staticmethod
     def _ends_here(point: _Point) -> bool:
-        """Whether the mode ends at a point: a gap or a slack is closed there and falling."""
-        gaps = (point.gaps <= point.gap_tolerances) & (point.gap_rates < -_noise(point.gap_rates))
+        """Whether the mode ends at a point: a gap or a slack is closed there and falls further than its tolerance."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            bend = np.maximum(point.gap_accelerations, 0.0)
+            dips = (point.gap_rates < 0) & (point.gap_rates**2 > 2.0 * bend * point.gap_tolerances)
+        gaps = (point.gaps <= point.gap_tolerances) & dips
         slacks = (point.slacks <= SLACK_TOLERANCE) & (point.slack_rates < -_noise(point.slack_rates))
         return bool(np.any(gaps) or np.any(slacks))
 
@@ -377,9 +390,9 @@ class CurvedMotion(Motion):
         """Whether all guards stay nonnegative, up to their tolerance, between two points where they hold."""
         h = end.t - start.t
         if self.variation is None:
-            third = SAFETY * np.abs(end.gap_accelerations - start.gap_accelerations) / h
-            second = SAFETY * np.abs(end.slack_rates - start.slack_rates) / h
-            if np.max(np.abs(end.H - start.H)) > 0.5 * np.max(np.abs(start.H)) > 0:
+            third, second = _estimated_bounds(start, end, h)
+            self._largest_hessian = max(self._largest_hessian, _size(start.H))
+            if _size(end.H - start.H) > 0.5 * max(_size(start.H), 0.01 * self._largest_hessian):
                 return False
         else:
             beta, beta2 = self.variation
@@ -393,6 +406,17 @@ class CurvedMotion(Motion):
         forward = _lowest(start.slacks, start.slack_rates, -second, none, 0.5 * h)
         backward = _lowest(end.slacks, -end.slack_rates, -second, none, 0.5 * h)
         return not bool(np.any(np.minimum(forward, backward) < -SLACK_TOLERANCE))
+
+
+def _estimated_bounds(start: _Point, end: _Point, h: float) -> tuple[Vector, Vector]:
+    """Return estimates, with a safety factor, of the gaps' third and the slacks' second derivatives over a step."""
+    from_values = 6.0 * (end.gaps - start.gaps - h * start.gap_rates - 0.5 * h * h * start.gap_accelerations) / h**3
+    from_rates = 2.0 * (end.gap_rates - start.gap_rates - h * start.gap_accelerations) / h**2
+    from_accelerations = (end.gap_accelerations - start.gap_accelerations) / h
+    third = np.max(np.abs([from_values, from_rates, from_accelerations]), axis=0)
+    from_slacks = 2.0 * (end.slacks - start.slacks - h * start.slack_rates) / h**2
+    second = np.maximum(np.abs(from_slacks), np.abs(end.slack_rates - start.slack_rates) / h)
+    return SAFETY * third, SAFETY * second
 
 
 def _velocity(curvature: Curvature, v0: Vector) -> Vector:
@@ -451,9 +475,10 @@ def _hermite_root(g0: float, d0: float, g1: float, d1: float, h: float) -> float
     if g0 <= 0.0:
         return h
 
-    def cubic(s: float) -> float:
-        u = s / h
-        values = g0 * (1 + 2 * u) * (1 - u) ** 2 + g1 * u * u * (3 - 2 * u)
-        return float(values + h * u * (1 - u) * (d0 * (1 - u) - d1 * u))
+    size = max(g0, -g1)
 
-    return float(brentq(cubic, 0.0, h, xtol=4.0 * EPS * h, rtol=8.9e-16))
+    def cubic(u: float) -> float:
+        values = g0 * (1 + 2 * u) * (1 - u) ** 2 + g1 * u * u * (3 - 2 * u)
+        return float(values + h * u * (1 - u) * (d0 * (1 - u) - d1 * u)) / size
+
+    return h * float(brentq(cubic, 0.0, 1.0, xtol=4.0 * EPS, rtol=8.9e-16, maxiter=1000))

@@ -39,27 +39,32 @@ class Curvature:
         self.face, self.hessian = face, hessian
         self.reduced = face.reduce_matrix(hessian)
         self.positive = True
+        self._inverse: Matrix | None = None
         if self.reduced.size == 0:
             return
         try:
             self._factor = cho_factor(self.reduced)
         except np.linalg.LinAlgError:
-            self.positive = False
+            values, vectors = np.linalg.eigh(self.reduced)
+            rounding = 64.0 * EPS * values.size * float(np.max(np.abs(hessian)))
+            # Flat directions (a quartic minimiser) are left alone: the least-norm solution.
+            inverse = np.where(np.abs(values) > rounding, 1.0 / np.where(values == 0.0, 1.0, values), 0.0)
+            self._inverse = (vectors * inverse) @ vectors.T
+            self.positive = bool(values[0] >= -rounding)
 
     def solve(self, r: Vector) -> Vector:
         """Return d = N (N'HN)^{-1} N'r, shape (n,)."""
         if self.reduced.size == 0:
             return np.zeros(r.size)
         target = self.face.reduce(r)
-        z = cho_solve(self._factor, target) if self.positive else np.linalg.solve(self.reduced, target)
-        return self.face.expand(z)
+        return self.face.expand(cho_solve(self._factor, target) if self._inverse is None else self._inverse @ target)
 
     def slack_sizes(self) -> Vector:
         """Return sqrt(k'(N (N'HN)^{-1} N')k) for the functional k of each slack, (number of slacks,)."""
         if self.reduced.size == 0:
             return np.empty(0)
         directions = self.face.slack_directions()
-        inverse = np.linalg.inv(self.reduced)
+        inverse = np.linalg.inv(self.reduced) if self._inverse is None else self._inverse
         return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", directions, inverse, directions), 0.0))
 
 

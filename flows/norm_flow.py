@@ -18,7 +18,7 @@ from flows.curved_motion import GAP_TOLERANCE, CurvedMotion
 from flows.faces import FaceFamily, GreedyFaces, SignFaces
 from flows.linear_motion import linear_motion
 from flows.norms import L1, L2, LInf, Norm, Weighted
-from flows.objectives import Quadratic, SmoothObjective
+from flows.objectives import Quadratic, SmoothObjective, Symbolic
 from flows.smooth_motion import GradientMotion, NormalizedMotion
 
 if TYPE_CHECKING:
@@ -61,6 +61,14 @@ class GradientFlow(_ObjectiveSystem):
         _, g, error = self._at(x)
         kind = "equilibrium" if np.all(np.abs(g) <= error) else "smooth"
         return Classification(kind, 0, (), -g, (-g,))
+
+    def switching_functions(self, t: float, x: Vector) -> Vector:
+        """Return nothing: there are no surfaces."""
+        return np.empty(0)
+
+    def field(self, t: float, x: Vector) -> Vector:
+        """Return -grad f(x)."""
+        return -self.objective.grad(x)
 
     def motion(self, t: float, x: Vector, t_end: float, rtol: float, atol: float) -> Motion:
         """Return a Runge-Kutta motion."""
@@ -177,12 +185,47 @@ class NormFlow(_ObjectiveSystem):
         stays = min(candidates, key=lambda c: float(np.linalg.norm(c.velocity)))
         return Classification(kind, codimension, surfaces, stays.velocity, velocities)
 
+    def switching_functions(self, t: float, x: Vector) -> Vector:
+        """Return g (l_inf), the factors of the ties (l1), or nothing (l2: g = 0 has no codimension 1).
+
+        For l1, w_i |g_i| = w_j |g_j| is where w_i g_i - w_j g_j or w_i g_i + w_j g_j is zero: first all differences, then
+        all sums, over the pairs i < j in the order of `numpy.triu_indices`. Where a third w_k |g_k| is larger, nothing
+        switches.
+        """
+        if self.family is None:
+            return np.empty(0)
+        g = self.objective.grad(x)
+        if isinstance(self.family, SignFaces):
+            return g
+        assert isinstance(self.family, GreedyFaces)
+        y = self.family.weights * g
+        i, j = np.triu_indices(self.dim, 1)
+        return np.concatenate([y[i] - y[j], y[i] + y[j]])
+
+    def field(self, t: float, x: Vector) -> Vector:
+        """Return -w sign(g) (l_inf), -w_i sign(g_i) e_i with i the argmax of w |g| (l1), or -g/||g|| (l2)."""
+        g = self.objective.grad(x)
+        if not np.all(np.isfinite(g)):
+            return np.full(self.dim, np.nan)
+        if self.family is None:
+            size = float(np.linalg.norm(g))
+            return -g / size if size > 0.0 else np.zeros(self.dim)
+        if isinstance(self.family, SignFaces):
+            signs: Vector = -self.family.weights * np.sign(g)
+            return signs
+        assert isinstance(self.family, GreedyFaces)
+        v = np.zeros(self.dim)
+        top = int(np.argmax(self.family.weights * np.abs(g)))
+        v[top] = -self.family.weights[top] * np.sign(g[top])
+        return v
+
     def motion(self, t: float, x: Vector, t_end: float, rtol: float, atol: float) -> Motion:
         """Return the motion that fits norm and objective: closed form, Newton-polished, or Runge-Kutta."""
         if self.family is None:
             return NormalizedMotion(self.objective, t, x, rtol, atol)
-        if isinstance(self.objective, Quadratic):
-            return linear_motion(self.objective, self.family, t, x)
+        quadratic = _as_quadratic(self.objective)
+        if quadratic is not None:
+            return linear_motion(quadratic, self.family, t, x)
         variation = self.objective.hessian_variation(self.norm.dual.value)
         return CurvedMotion(self.objective, self.family, variation, t, x)
 
@@ -258,6 +301,13 @@ def _face_family(norm: Norm, dim: int) -> FaceFamily | None:
     if isinstance(norm, L2):
         return None
     raise InvalidInputError(f"norm must be LInf, L1, L2 or a Weighted of the first two, got {norm!r}: its flow has no motion yet")
+
+
+def _as_quadratic(objective: SmoothObjective) -> Quadratic | None:
+    """Return the quadratic with the same gradient, where there is one."""
+    if isinstance(objective, Symbolic):
+        return objective.quadratic
+    return objective if isinstance(objective, Quadratic) else None
 
 
 def _kind_of_point(candidates: Sequence[Candidate], codimension: int) -> str:

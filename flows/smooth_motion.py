@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.integrate import DOP853, DenseOutput
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import brentq
 
 from filippov.arguments import Matrix, Vector
@@ -133,7 +132,7 @@ class NormalizedMotion(Motion):
     """x' = -g/||g|| in gradient-flow time, with arrival at g = 0 in finite time.
 
     Far from g = 0 the Runge-Kutta pair DOP853 integrates (x, t). Once Newton's method from the state finds a nearby zero z
-    of the gradient with positive definite Hessian, it integrates (x - z, t) instead, with tolerances relative to the
+    of the gradient with positive semidefinite Hessian, it integrates (x - z, t) instead, with tolerances relative to the
     distance that is left, so that the direction of arrival is resolved down to rounding.
 
     Parameters
@@ -204,7 +203,7 @@ class NormalizedMotion(Motion):
 
     def _land(self, t_bound: float) -> Piece | None:
         """Cover the distance that is left to g = 0, which is rounding, at unit speed."""
-        target = self.x if self._target is None else self._target
+        target = self.x if self._target is None else polish_zero(self.objective, self.x)
         distance = float(np.linalg.norm(target - self.x))
         if self.t + distance >= t_bound:
             return self._straight((target - self.x) / distance, t_bound - self.t)
@@ -251,14 +250,14 @@ class NormalizedMotion(Motion):
 
     def _look_for_zero(self) -> None:
         """Take the zero that Newton's method finds as origin, if it is a minimiser and near on Newton's own scale."""
-        H = self.objective.hess(self.x)
+        H, g = self.objective.hess(self.x), self._gradient(self.x)
         self.njev += 1
-        try:
-            newton = np.linalg.norm(cho_solve(cho_factor(H), self._gradient(self.x)))
-        except np.linalg.LinAlgError:
-            return
+        newton, *_ = np.linalg.lstsq(H, g, rcond=1e-13)
         zero = polish_zero(self.objective, self.x)
-        distance = float(np.linalg.norm(zero - self.x))
-        if 0.5 * newton <= distance <= 2.0 * newton and self._negligible(zero, self.objective.grad(zero)):
+        distance, expected = np.linalg.norm(zero - self.x), np.linalg.norm(newton)
+        if not (0.5 * expected <= distance <= 2.0 * expected and self._negligible(zero, self.objective.grad(zero))):
+            return
+        values = np.linalg.eigvalsh(self.objective.hess(zero))
+        if values[0] >= -64.0 * EPS * values.size * np.max(np.abs(values)):
             self._origin = self._target = zero
             self._start()

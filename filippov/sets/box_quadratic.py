@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from filippov.arguments import Vector
 from filippov.errors import FilippovError
@@ -18,6 +19,12 @@ __all__ = ["least_quadratic_in_box"]
 # practice.
 PATIENCE = 10
 PIVOTS_PER_DIMENSION = 50
+
+# How far outside the box (of size 1) a free coordinate may be before the conditions are looked at.
+SLIGHT = 1e-9
+
+# However badly conditioned H is on its range, first-order parts beyond this are not rounding.
+LARGEST_TOLERANCE = 1e-6
 
 # Where a coordinate is: at its lower bound, free, at its upper bound.
 LOWER, FREE, UPPER = -1, 0, 1
@@ -34,6 +41,7 @@ class _Basic:
     v1: Vector
     w: Vector
     w1: Vector
+    conditioning: float
 
 
 def least_quadratic_in_box(lower: Vector, upper: Vector, form: QuadraticForm) -> Vector:
@@ -68,8 +76,8 @@ def least_quadratic_in_box(lower: Vector, upper: Vector, form: QuadraticForm) ->
         target[fixed] = LOWER
         wrong = np.flatnonzero(target != modes)
         if wrong.size == 0 or _optimal(modes, basic, low, high, fixed, form):
-            v = np.clip(basic.v, low, high) * unit
-            return np.where(modes == LOWER, lower, np.where(modes == UPPER, upper, np.clip(v, lower, upper)))
+            v = np.clip(basic.v * unit, lower, upper)
+            return np.where(modes == LOWER, lower, np.where(modes == UPPER, upper, v))
         if wrong.size < fewest:
             fewest, patience = wrong.size, PATIENCE
         elif patience > 0:
@@ -87,19 +95,25 @@ def _solve(modes: Modes, low: Vector, high: Vector, form: QuadraticForm) -> _Bas
     free = modes == FREE
     v = np.where(modes == LOWER, low, np.where(modes == UPPER, high, 0.0))
     v1 = np.zeros_like(v)
-    if np.any(free):
+    conditioning = 1.0
+    if np.any(free) and not form.singular:
+        factor = cho_factor(H[np.ix_(free, free)])
+        v[free] = -cho_solve(factor, H[free] @ v)
+        v[free] -= cho_solve(factor, H[free] @ v)  # one refinement: the residual to rounding
+    elif np.any(free):
         inverse = least_norm_inverse(H[np.ix_(free, free)], form.cutoff)
         v[free] = -inverse @ (H[free] @ v)
-        v[free] -= inverse @ (H[free] @ v)  # one refinement: the residual to rounding
-        if form.singular:
-            v1[free] = -inverse @ v[free]
-    return _Basic(v, v1, H @ v, v + H @ v1)
+        v[free] -= inverse @ (H[free] @ v)
+        v1[free] = -inverse @ v[free]
+        conditioning += form.norm * float(np.linalg.norm(inverse, 2))
+    return _Basic(v, v1, H @ v, v + H @ v1, conditioning)
 
 
 def _tolerances(basic: _Basic, form: QuadraticForm) -> tuple[float, float]:
     """Return the rounding of v and w / |H| (both O(1) here), and of their first-order parts."""
     zeroth = 32.0 * basic.v.size * EPS
-    return zeroth, zeroth * (1.0 + form.norm * float(np.max(np.abs(basic.v1))))
+    first = basic.conditioning + form.norm * float(np.max(np.abs(basic.v1)))
+    return zeroth, min(zeroth * first, LARGEST_TOLERANCE)
 
 
 def _sign(value: Vector, first: Vector, tol: float, tol_first: float, both: bool) -> Vector:
@@ -129,11 +143,16 @@ def _wanted(modes: Modes, basic: _Basic, low: Vector, high: Vector, form: Quadra
 def _optimal(
     modes: Modes, basic: _Basic, low: Vector, high: Vector, fixed: Mask, form: QuadraticForm
 ) -> bool:
-    """Whether v itself satisfies the conditions, whatever way v1 points: then it is the answer."""
+    """Whether v, cut to the box, satisfies the conditions, whatever way v1 points: then it is the answer."""
     tol, tol_first = _tolerances(basic, form)
-    multiplier = _sign(basic.w / form.norm, basic.w1, tol, tol_first, form.singular)
-    inside = bool(np.all((basic.v >= low - tol) & (basic.v <= high + tol)))
+    v = np.clip(basic.v, low, high)
+    # A free v_i carries the conditioning of H and may end just outside; what decides is that cutting it
+    # leaves w alone.
+    if float(np.max(np.abs(v - basic.v))) > SLIGHT:
+        return False
+    w = form.matrix @ v / form.norm
+    multiplier = _sign(w, basic.w1, tol, tol_first, form.singular)
     at_lower = np.all(multiplier[(modes == LOWER) & ~fixed] >= 0.0)
     at_upper = np.all(multiplier[(modes == UPPER) & ~fixed] <= 0.0)
-    still = np.all(np.abs(basic.w[modes == FREE]) <= tol * form.norm)
-    return bool(inside and at_lower and at_upper and still)
+    still = np.all(np.abs(w[modes == FREE]) <= tol)
+    return bool(at_lower and at_upper and still)

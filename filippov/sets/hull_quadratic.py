@@ -19,6 +19,8 @@ TIE_BREAKS = (1e-6, 1e-8, 1e-10, 1e-4)
 # A weight below this in a convex combination is rounding in the nonnegative least squares (whose weights are
 # O(1)).
 WEIGHT_TOLERANCE = 1e-13
+# However badly conditioned H is on its range, slopes of |v|^2 beyond this are not rounding.
+LARGEST_TOLERANCE = 1e-6
 
 
 def least_quadratic_in_hull(points: Matrix, form: QuadraticForm) -> tuple[Vector, Vector]:
@@ -120,10 +122,10 @@ def _on_affine_hull(
     if form.singular:
         drift = -(basis @ (inverse @ coefficients))
         second = (points - v) @ (v + form.matrix @ drift)
-        size = 1.0 + form.norm * float(np.max(np.abs(drift), initial=0.0))
-        # Where the first order does not decide, the second must. `size` carries the conditioning of H on its
-        # range: the drift has an error of about eps * size^2.
+        # Where the first order does not decide, the second must. v errs by eps times the conditioning of H on
+        # its range within this affine hull, and that is what |v|^2 can be compared to.
+        conditioning = 1.0 + form.norm * float(np.linalg.norm(inverse, 2)) if inverse.size else 1.0
         level = np.abs(slope) <= rounding
-        if float(np.min(second[level])) < -rounding * size**2:
+        if float(np.min(second[level])) < -min(rounding * conditioning, LARGEST_TOLERANCE):
             return None
     return v, weights

@@ -14,8 +14,8 @@ from filippov.sets.quadratic_form import EPS
 
 __all__ = ["LpBall"]
 
-# Halvings of an interval that bring it to the spacing of floating-point numbers.
-BISECTIONS = 60
+# Newton starts within a factor 2 of its root and converges quadratically from above: a handful of steps.
+NEWTON_STEPS = 60
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -69,26 +69,38 @@ class LpBall(ConvexSet):
         if largest == 0.0 or largest * np.sum((sizes / largest) ** self.p) ** (1.0 / self.p) <= 1.0:
             return target
 
-        def inner(multiplier: float) -> Vector:
-            low, high = np.zeros_like(sizes), np.minimum(sizes, 1.0)
-            for _ in range(BISECTIONS):
-                middle = (low + high) / 2.0
-                above = middle + multiplier * middle ** (self.p - 1.0) > sizes
-                low, high = np.where(above, low, middle), np.where(above, middle, high)
-            return np.asarray((low + high) / 2.0)
-
         def excess(multiplier: float) -> float:
-            return float(np.sum(inner(multiplier) ** self.p)) - 1.0
+            u = _shrunk(sizes, multiplier, self.p)
+            largest_u = float(np.max(u))
+            return largest_u * float(np.sum((u / largest_u) ** self.p) ** (1.0 / self.p)) - 1.0
 
         bound = largest
         while excess(bound) > 0.0:
             bound *= 2.0
-        # At m = 0 the norm is above 1 (inner caps u at 1, where a larger entry alone already gives the root's
-        # sign).
-        multiplier = float(brentq(excess, 0.0, bound, xtol=EPS, rtol=4.0 * EPS)) if excess(0.0) > 0.0 else 0.0
-        u = inner(multiplier)
+        multiplier = float(brentq(excess, 0.0, bound, xtol=EPS, rtol=4.0 * EPS))
+        u = _shrunk(sizes, multiplier, self.p)
         u /= np.sum(u**self.p) ** (1.0 / self.p)
         return np.asarray(self.center + np.sign(offset) * u)
 
     def __repr__(self) -> str:
         return f"LpBall({self.center.tolist()}, p={self.p:g})"
+
+
+def _shrunk(sizes: Vector, multiplier: float, p: float) -> Vector:
+    """Return u >= 0 with u + multiplier u^(p-1) = sizes, entry by entry.
+
+    For p < 2 in the unknown s = u^(p-1): either way the left side is convex in the unknown and Newton's
+    method, started above the root, falls to it.
+    """
+    if multiplier == 0.0:
+        return sizes
+    power = p - 1.0 if p >= 2.0 else 1.0 / (p - 1.0)
+    # With r = power >= 1: a s + b s^r = sizes.
+    a, b = (1.0, multiplier) if p >= 2.0 else (multiplier, 1.0)
+    s = np.minimum(sizes / a, (sizes / b) ** (1.0 / power))
+    for _ in range(NEWTON_STEPS):
+        step = (a * s + b * s**power - sizes) / (a + b * power * s ** (power - 1.0))
+        s = np.maximum(s - step, 0.0)
+        if np.all(np.abs(step) <= 4.0 * EPS * s):
+            break
+    return np.asarray(s if p >= 2.0 else s**power)

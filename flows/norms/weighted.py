@@ -22,7 +22,7 @@ PRODUCT_ROUNDING = 4.0 * EPS
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Weighted(Norm):
-    """The norm value(v) = norm.value(v / w), with the unit ball { (w_1 u_1, ..., w_n u_n) : norm.value(u) <= 1 }.
+    """The norm value(v) = norm.value(v / w), unit ball { (w_1 u_1, ..., w_n u_n) : norm.value(u) <= 1 }.
 
     ``Weighted(LInf(), w)`` is the constraint |v_i| <= w_i, ``Weighted(L1(), w)`` is sum_i |v_i| / w_i <= 1.
 

@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from discretizers import Adaptive, InertialSignGD, Iterates, Move, Scheme, SignGD, State, run
-from filippov.errors import InvalidInputError, InvalidTypeError
-from flows.objectives import Quadratic
+from discretizers import (
+    Adaptive,
+    InertialSignGD,
+    Iterates,
+    Move,
+    OneHitFreeze,
+    Scheme,
+    SignGD,
+    State,
+    TwoHitSliding,
+    run,
+)
+from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
+from flows.objectives import Objective, Quadratic
 
 
 class Blowing:
@@ -104,6 +115,54 @@ def test_a_gradient_that_is_lost_ends_the_run_with_what_there_is() -> None:
         run(Doubling(1.0), Blowing(), [9], 10)
 
 
+class Stumbling(SignGD):
+    """Sign steps that cannot be made left of 1."""
+
+    def step(self, objective: Quadratic, state: State) -> Move:  # type: ignore[override]
+        if state.x[0] <= 1:
+            raise FilippovError("no step from here")
+        return super().step(objective, state)
+
+
+def test_a_step_that_cannot_be_made_keeps_the_iterates() -> None:
+    iterates = run(Stumbling(0.25), Quadratic(np.eye(1)), [2], 10)
+    assert iterates.y.tolist() == [[2, 1.75, 1.5, 1.25, 1]]
+    assert (iterates.status, iterates.success) == (-1, False)
+    assert iterates.message == "step 5 could not be made: no step from here"
+    with pytest.raises(FilippovError, match="no step from here"):
+        run(Stumbling(0.25), Quadratic(np.eye(1)), [1], 10)
+
+
+def test_gap_distance_and_active_smoothness() -> None:
+    objective = Quadratic(np.diag([2.0, 4.0]), [2, -4])  # minimiser (1, -1), f* = -3, L = (2, 4)
+    iterates = run(SignGD(0.5), objective, [2, -1], 3, minimizer=objective.minimize())
+    assert iterates.gap.tolist() == [1, 0.25, 0, 0]
+    assert iterates.squared_distance.tolist() == [1, 0.25, 0, 0]
+    assert iterates.active_smoothness.tolist() == [2, 2, 0]
+    loose = run(SignGD(0.5), objective, [2, -1], 3, active_tol=1.0)
+    assert loose.active.tolist() == [1, 0, 0]
+    assert loose.active_smoothness.tolist() == [2, 0, 0]
+    assert np.array_equal(loose.y, iterates.y)
+    assert np.all(np.isnan(loose.gap))
+    given = run(SignGD(Adaptive(L=[10, 20])), objective, [2, -2], 1)
+    assert given.active_smoothness.tolist() == [30]
+    unknown = run(SignGD(0.5), Objective(lambda x: x @ x, lambda x: 2 * x, dim=1), [2], 2)
+    assert np.all(np.isnan(unknown.active_smoothness))
+    with pytest.raises(InvalidTypeError, match=r"minimizer must be a pair \(x\*, f\*\)"):
+        run(SignGD(0.5), objective, [2, -1], 3, minimizer=3)  # type: ignore[arg-type]
+
+
+def test_freezes_and_two_hits_are_counted() -> None:
+    objective = Quadratic(np.eye(1))
+    # From 0.3 the trial -0.2 flips: frozen for ever.
+    assert run(OneHitFreeze(0.5), objective, [0.3], 4).freezes.tolist() == [1, 1, 1, 1]
+    # 0.3, -0.2, 0.3: two flips, then the track (mu = 0.6) lands on 0.
+    tracked = run(TwoHitSliding(0.5), objective, [0.3], 3)
+    assert tracked.two_hits.tolist() == [0, 0, 1]
+    assert abs(tracked.y[0, -1]) < 1e-15
+    assert run(SignGD(0.5), objective, [0.3], 4).two_hits.tolist() == [0, 0, 0, 0]
+
+
 def test_progress_is_shown_only_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     quiet = run(SignGD(0.25), Quadratic(np.eye(1)), [2], 5)
     assert capsys.readouterr().err == ""
@@ -126,12 +185,25 @@ def test_saving_and_loading(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     iterates.save(path)
     again = Iterates.load(path)
-    for name in ("t", "y", "f", "step", "active", "flips", "restarts"):
+    for name in (
+        "t",
+        "y",
+        "f",
+        "gap",
+        "squared_distance",
+        "step",
+        "active",
+        "active_smoothness",
+        "flips",
+        "restarts",
+    ):
         one, two = getattr(iterates, name), getattr(again, name)
-        assert np.array_equal(one, two)
+        assert np.array_equal(one, two, equal_nan=True)
         assert one.dtype == two.dtype
     assert (again.status, again.message, again.scheme) == (iterates.status, iterates.message, iterates.scheme)
     assert repr(again) == repr(iterates)
+    assert again.settings == iterates.settings
+    assert again.settings["beta"] == 0.9
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]  # no temporary file is left
     np.savez(tmp_path / "other.npz", t=np.zeros(3))
     with pytest.raises(InvalidInputError, match="lacks y"):
