@@ -9,6 +9,7 @@ from filippov.errors import (
     NonUniqueError,
 )
 from filippov.pieces import Segment
+from filippov.portrait import Portrait, portrait
 from filippov.regularization import filippov_regularization
 from filippov.sets import Ball, Box, ConvexSet, Hull
 from filippov.solve import branches, solve
@@ -31,11 +32,13 @@ __all__ = [
     "InvalidTypeError",
     "Mode",
     "NonUniqueError",
+    "Portrait",
     "Segment",
     "Switch",
     "System",
     "Trajectory",
     "branches",
     "filippov_regularization",
+    "portrait",
     "solve",
 ]

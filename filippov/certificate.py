@@ -8,6 +8,7 @@ import numpy as np
 
 from filippov.arguments import Vector
 from filippov.errors import InvalidInputError
+from filippov.switching import Mode
 from filippov.system import System
 from filippov.trajectory import Trajectory
 
@@ -81,7 +82,9 @@ def certify(trajectory: Trajectory, samples: int = 1000, system: System | None =
 
     inclusion, worst_t, count = 0.0, trajectory.start[0], 0
     inclusion_ok = True
-    drifts, sizes = [0.0], [0.0]
+    t0, x0 = trajectory.start
+    everywhere = Mode(np.zeros_like(trajectory.segments[0].mode.sides))
+    drifts, sizes = [0.0], [float(np.max(known.surface_values(t0, x0, everywhere)[1], initial=0.0))]
     for segment in trajectory.segments:
         times = _sample_times(segment.t0, segment.t1, trajectory, samples)
         states, velocities = segment.state(times), segment.velocity(times)

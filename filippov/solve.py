@@ -274,7 +274,7 @@ class _Run:
             njev=0 if motion is None else motion.njev,
             certified=False if motion is None else motion.certified,
             t_events=[np.array(event.times) for event in self.events],
-            y_events=[np.array(event.states).reshape(len(event.times), -1) for event in self.events],
+            y_events=[np.array(event.states).reshape(len(event.times), self.system.dim) for event in self.events],
             system=self.system,
             options=self.options,
         )

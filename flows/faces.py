@@ -304,7 +304,7 @@ class GreedyFace(Face):
     def gaps(self, g: Vector) -> Vector:
         """Return c - y_j and c + y_j over the untied coordinates, then the level c = ||g||_* itself."""
         level, y = self._level(g), (self.weights * g)[self._others]
-        return np.concatenate([level - y, level + y, [level]])
+        return np.concatenate([level - y, level + y, np.array([level])])
 
     def gap_sizes(self, hessian: Matrix) -> Vector:
         """Return a bound by the triangle inequality on the functional of each gap."""
@@ -337,7 +337,7 @@ class GreedyFace(Face):
 
     def reduce(self, r: Vector) -> Vector:
         """Return the differences of r between tied vertices."""
-        values = self._vertices * r[self.tied]
+        values: Vector = self._vertices * r[self.tied]
         return values[1:] - values[0]
 
     def reduce_error(self, error: Vector) -> Vector:
@@ -405,7 +405,8 @@ class GreedyFaces(FaceFamily):
         signs = np.zeros(g.size, dtype=np.int8)
         signs[tied] = np.sign(g[tied]).astype(np.int8)
         face = GreedyFace(self.weights, signs, resting=False)
-        return FaceCandidate(velocity, face.mode, face)
+        v = np.where(face.members, velocity, 0.0)  # what has left the tie stands still exactly
+        return FaceCandidate(v / np.sum(np.abs(v) / self.weights), face.mode, face)
 
     def _leave_zero(self, hessian: Matrix) -> list[FaceCandidate]:
         """Return rest, and for an indefinite Hessian every signed tie whose gradient grows from zero.

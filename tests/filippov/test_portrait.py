@@ -33,9 +33,9 @@ def _closed_figures():
 
 
 class TwoFields(System):
-    """x' = below(x) where h < 0, above(x) where h > 0; seen from both sides only (classify knows no surface)."""
+    """x' = below(x) where h < 0, above(x) where h > 0; classify sees no surface, so both sides decide."""
 
-    def __init__(self, h: Callable[[Vector], float], below: Callable[[Vector], list], above: Callable[[Vector], list]) -> None:
+    def __init__(self, h: Callable, below: Callable, above: Callable) -> None:
         self.dim, self.h, self.below, self.above = 2, h, below, above
 
     def switching_functions(self, t: float, x: Vector) -> Vector:
@@ -73,8 +73,11 @@ def valley(a: float) -> SignFlow:
     return SignFlow(Symbolic(f"(y - {a}*x)**2/2 + x", ["x", "y"]))
 
 
-# On g_2 = 0: s' = a - sign(s), sliding iff |a| < 1. On g_1 = 0: s = 1/a, the row (a^2, -a) of H, sliding iff |a| > 1.
-@pytest.mark.parametrize(("a", "first", "second"), [(0.5, "crossing", "sliding"), (1.5, "sliding", "crossing")])
+# On g_2 = 0: s' = a - sign(s), sliding iff |a| < 1.
+# On g_1 = 0: s = 1/a, and the row (a^2, -a) of H says sliding iff |a| > 1.
+@pytest.mark.parametrize(
+    ("a", "first", "second"), [(0.5, "crossing", "sliding"), (1.5, "sliding", "crossing")]
+)
 def test_valley_has_the_curves_of_section_4_4(a, first, second):
     result = portrait(valley(a), *BOX, starts=0)
     assert kinds(result) == [(0, first), (1, second)]
@@ -92,11 +95,16 @@ def test_at_slope_one_both_curves_are_tangencies():
 
 
 def test_kind_changes_where_the_curvature_says():
-    # g_1 = x^3 - x + q y = 0 with H = [[3x^2 - 1, q], [q, 1]]: sliding |q| < 3x^2 - 1, repelling |q| < 1 - 3x^2.
+    # g_1 = x^3 - x + q y = 0, H = [[3x^2 - 1, q], [q, 1]]: sliding |q| < 3x^2 - 1, repelling |q| < 1 - 3x^2.
     q = 0.6
     f = Symbolic(f"x**4/4 - x**2/2 + y**2/2 + {q}*x*y", ["x", "y"])
     result = portrait(SignFlow(f), (-2, 2), (-2, 2), starts=0)
-    assert kinds(result) == [(0, "crossing")] * 2 + [(0, "repelling"), (0, "sliding"), (0, "sliding"), (1, "sliding")]
+    assert kinds(result) == [(0, "crossing")] * 2 + [
+        (0, "repelling"),
+        (0, "sliding"),
+        (0, "sliding"),
+        (1, "sliding"),
+    ]
     outer, inner = np.sqrt((1 + q) / 3), np.sqrt((1 - q) / 3)
     x = np.array([-outer, -inner, inner, outer])
     np.testing.assert_allclose(spots(result, "tangency"), np.column_stack([x, (x - x**3) / q]), atol=1e-8)
@@ -104,7 +112,9 @@ def test_kind_changes_where_the_curvature_says():
     np.testing.assert_allclose(np.sort(repelling.points[[0, -1], 0]), [-inner, inner], atol=1e-8)
     # Equilibria: y = -q x, x^2 = 1 + q^2 are minimisers, the origin is a saddle of f.
     root = np.sqrt(1 + q**2)
-    np.testing.assert_allclose(spots(result, "equilibrium"), [[-root, q * root], [root, -q * root]], atol=1e-8)
+    np.testing.assert_allclose(
+        spots(result, "equilibrium"), [[-root, q * root], [root, -q * root]], atol=1e-8
+    )
     np.testing.assert_array_equal(spots(result, "unstable equilibrium"), [[0.0, 0.0]])
 
 
@@ -165,7 +175,9 @@ def test_surface_without_a_jump_is_not_drawn():
 
 def test_centre_of_a_rotation():
     system = TwoFields(lambda x: x[1] - 3.0, lambda x: [x[1], -x[0]], lambda x: [x[1], -x[0]])
-    np.testing.assert_allclose(spots(portrait(system, (-2, 1), (-1, 2), starts=0), "centre"), [[0, 0]], atol=1e-9)
+    np.testing.assert_allclose(
+        spots(portrait(system, (-2, 1), (-1, 2), starts=0), "centre"), [[0, 0]], atol=1e-9
+    )
 
 
 def test_closed_curve_of_one_kind_is_one_curve():
@@ -181,7 +193,7 @@ def test_closed_curve_of_one_kind_is_one_curve():
 
 
 def test_closed_curve_in_two_halves_has_two_parts():
-    # A uniform stream against a rotation inside: the circle changes kind exactly where the stream is tangent to it.
+    # A source inside, a uniform stream outside: the circle changes kind where the stream is tangent to it.
     system = TwoFields(lambda x: x @ x - 1, lambda x: [x[0], x[1]], lambda x: [1.0, 0.0])
     result = portrait(system, (-2, 2), (-2, 2), starts=0)
     assert kinds(result) == [(0, "crossing"), (0, "sliding")]
@@ -195,7 +207,7 @@ def lemniscate(p: Vector) -> float:
 @pytest.mark.parametrize(
     ("h", "length", "crossings"),
     [
-        # Bernoulli's lemniscate with a = 1: length 2 sqrt(2) Gamma(1/4)^2 / (4 sqrt(pi)) ... = 5.24411511 a sqrt(2).
+        # Bernoulli's lemniscate of half width sqrt(2): length 2 x 2.622... (lemniscate constant) x sqrt(2).
         (lemniscate, np.sqrt(2) * 5.244115108584239, 1),
         (lambda p: float(p[0] * p[1]), 8.0, 1),
         (lambda p: float(p @ p - 1), 2 * np.pi, 0),

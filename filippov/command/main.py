@@ -1,0 +1,85 @@
+"""`filippov simulate | portrait`: arguments in, tables and files out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from filippov.errors import FilippovError, InvalidInputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="filippov",
+    help="Differential inclusions in Filippov's sense: exact norm-constrained flows, sliding and crossing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the files written.")]
+NormName = Annotated[str, typer.Option("--norm", help="Constraint: linf, l1, l2, or none for gradient flow.")]
+Policy = Annotated[str, typer.Option("--nonunique", help="Where solutions branch: raise, or least-norm (stay).")]
+# typer reads annotations at run time, where Python 3.10 needs Optional.
+Numbers = Annotated[Optional[str], typer.Option(help="Comma-separated numbers.")]
+
+
+@app.command()
+def simulate(
+    source: Annotated[
+        Optional[str], typer.Argument(help="An expression such as '(y - 0.5*x)**2/2 + x', or a data set name.")
+    ] = None,
+    norm: NormName = "linf",
+    x0: Numbers = None,
+    t: Annotated[Optional[float], typer.Option("--t", help="End time; default: well past the arrival.")] = None,
+    mu: Annotated[float, typer.Option("--mu", help="Ridge of a data set's logistic regression.")] = 1e-2,
+    nonunique: Policy = "raise",
+    out: Out = Path("out"),
+    progress: Annotated[bool, typer.Option("--progress", help="Show a progress bar.")] = False,
+) -> None:
+    """Solve x' in -d||.||_*(grad f(x)) exactly; print switches, certificate and arrival; write three files.
+
+    The files are trajectory.npz, switches.csv and trajectory.png. With no arguments: the example of the paper's section
+    4.4, sliding (a = 0.5) against crossing (a = 2), side by side.
+    """
+    from filippov.command import simulate as work
+
+    if source is None:
+        work.section_4_4(out)
+    else:
+        start = None if x0 is None else _numbers("x0", x0)
+        work.simulate(source, norm, start, t, mu, nonunique, out, progress=progress)
+
+
+@app.command()
+def portrait(
+    expression: Annotated[str, typer.Argument(help="An expression in two variables.")],
+    norm: NormName = "linf",
+    xlim: Annotated[str, typer.Option(help="Two comma-separated numbers.")] = "-2,2",
+    ylim: Annotated[str, typer.Option(help="Two comma-separated numbers.")] = "-2,2",
+    starts: Annotated[int, typer.Option(help="Number of trajectories.")] = 12,
+    out: Out = Path("out"),
+) -> None:
+    """Draw the phase portrait of a planar flow to portrait.png."""
+    from filippov.command import simulate as work
+
+    work.draw_portrait(expression, norm, _numbers("xlim", xlim), _numbers("ylim", ylim), starts, out)
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidInputError(f"{name} must be comma-separated numbers, got {text!r}") from None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; an error of this library becomes one line on standard error and exit code 1."""
+    try:
+        app(args=arguments)
+    except FilippovError as error:
+        print(f"filippov: {error}", file=sys.stderr)
+        sys.exit(1)

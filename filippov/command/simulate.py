@@ -1,0 +1,186 @@
+"""What `filippov simulate` and `filippov portrait` do."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from filippov.arguments import as_vector
+from filippov.errors import FilippovError, InvalidInputError
+from filippov.solve import solve
+from filippov.trajectory import Trajectory
+from flows import LInf, L1, L2, GradientFlow, NormFlow, SignFlow, SmoothObjective, Symbolic
+from flows.datasets import DATASETS, dataset_objective
+
+if TYPE_CHECKING:
+    from filippov.system import System
+
+__all__ = ["draw_portrait", "section_4_4", "simulate"]
+
+SHOWN = 40
+"""Rows of the switch table on the screen; the file has them all."""
+
+NORMS = {"linf": LInf, "l1": L1, "l2": L2}
+
+console = Console()
+
+
+def simulate(
+    source: str,
+    norm: str,
+    x0: list[float] | None,
+    t: float | None,
+    mu: float,
+    nonunique: str,
+    out: Path,
+    *,
+    progress: bool = False,
+) -> None:
+    """Solve one flow, print what happened and write it to a folder."""
+    if source in DATASETS:
+        objective: SmoothObjective = dataset_objective(source, mu=mu)
+        start = np.zeros(objective.dim) if x0 is None else as_vector("x0", x0, objective.dim)
+    elif _looks_like_a_name(source):
+        raise InvalidInputError(f"source must be an expression or a data set ({', '.join(DATASETS)}), got {source!r}")
+    else:
+        objective = Symbolic(source)
+        if x0 is None:
+            raise InvalidInputError(f"x0 must be given: {objective.dim} comma-separated numbers")
+        start = as_vector("x0", x0, objective.dim)
+    system = flow_of(objective, norm)
+    end = _default_end(objective, start) if t is None else t
+    try:
+        trajectory = solve(system, (0.0, end), start, nonunique=nonunique, progress=progress)
+    except FilippovError as error:
+        if error.trajectory is not None and error.trajectory.segments:
+            _write(error.trajectory, system, out)
+            console.print(f"The part computed, to t = {error.trajectory.t_end:.6g}, is in {out}.")
+        raise
+    console.print(repr(system))
+    _report(trajectory, objective)
+    _write(trajectory, system, out)
+    console.print(f"Wrote trajectory.npz, switches.csv and trajectory.png to {out}.")
+
+
+def flow_of(objective: SmoothObjective, norm: str) -> GradientFlow | NormFlow:
+    """Return the flow of an objective under the named constraint."""
+    if norm == "none":
+        return GradientFlow(objective)
+    if norm not in NORMS:
+        raise InvalidInputError(f"norm must be one of {', '.join(NORMS)}, none, got {norm!r}")
+    return NormFlow(objective, NORMS[norm]())
+
+
+def section_4_4(out: Path) -> None:
+    """Run the paper's example f = (y - a x)^2/2 + x for a = 0.5 (sliding) and a = 2 (crossing)."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.6), layout="constrained")
+    for a, axis in zip(("0.5", "2"), axes, strict=True):
+        objective = Symbolic(f"(y - {a}*x)**2/2 + x", ["x", "y"])
+        system = SignFlow(objective)
+        trajectory = solve(system, (0.0, 0.8), [0.3, -0.6])
+        console.rule(f"f = (y - {a} x)^2/2 + x, from (0.3, -0.6)")
+        _report(trajectory, objective)
+        _write(trajectory, system, out / f"a={a}")
+        _draw_path(axis, trajectory, float(a))
+    path = out / "section-4.4.png"
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    console.print(f"Wrote {path}, and the files of each run to {out}/a=0.5 and {out}/a=2.")
+
+
+def draw_portrait(expression: str, norm: str, xlim: list[float], ylim: list[float], starts: int, out: Path) -> None:
+    """Draw a portrait to a file."""
+    import matplotlib.pyplot as plt
+
+    from filippov.portrait import portrait
+
+    objective = Symbolic(expression)
+    if objective.dim != 2:
+        raise InvalidInputError(f"expression must have two variables, got {objective.dim}")
+    for name, limits in (("xlim", xlim), ("ylim", ylim)):
+        if len(limits) != 2:
+            raise InvalidInputError(f"{name} must be two numbers, got {len(limits)}")
+    drawn = portrait(flow_of(objective, norm), (xlim[0], xlim[1]), (ylim[0], ylim[1]), starts=starts)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "portrait.png"
+    figure = drawn.ax.figure
+    figure.savefig(path, dpi=150)
+    plt.close("all")
+    console.print(
+        f"Wrote {path}: {len(drawn.curves)} switching curves, {len(drawn.points)} special points, "
+        f"{len(drawn.trajectories)} trajectories, {drawn.failures} of them not unique or failed."
+    )
+
+
+def _looks_like_a_name(source: str) -> bool:
+    """A hyphenated word is a mistyped data set rather than a difference of letters."""
+    return source.replace("-", "").isalpha() and "-" in source and len(source) > 4
+
+
+def _default_end(objective: SmoothObjective, start: np.ndarray) -> float:
+    """Return a time well past the arrival: descent at unit speed needs far less than 1000 times the distance."""
+    try:
+        minimizer, _ = objective.minimize()
+    except FilippovError as error:
+        raise InvalidInputError(f"t must be given, because the minimiser is not known: {error}") from None
+    return 1000.0 * (1.0 + float(np.sum(np.abs(minimizer - start))))
+
+
+def _report(trajectory: Trajectory, objective: SmoothObjective) -> None:
+    names = [str(v) for v in objective.variables] if isinstance(objective, Symbolic) else None
+    table = Table("t", "kind", "surfaces", "codimension", title="Switches")
+    for switch in trajectory.switches[:SHOWN]:
+        surfaces = ", ".join(str(i) if names is None else f"df/d{names[i]}" for i in switch.surfaces)
+        table.add_row(f"{switch.t:.12g}", switch.kind, surfaces, str(switch.codimension))
+    if trajectory.switches:
+        console.print(table)
+        if len(trajectory.switches) > SHOWN:
+            console.print(f"... and {len(trajectory.switches) - SHOWN} more, all in switches.csv")
+    else:
+        console.print("No switches.")
+    console.print(str(trajectory.certify()), highlight=False)
+    arrival = trajectory.arrival_time
+    value = objective.value(np.asarray(trajectory.sol(trajectory.t_end)))
+    where = "no arrival" if arrival is None else f"Arrival at t = {arrival:.12g}"
+    console.print(f"{where}; f = {value:.15g} at the end, {len(trajectory.switches)} switches.", highlight=False)
+
+
+def _write(trajectory: Trajectory, system: System, out: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    from filippov.plotting import trajectory_figure
+
+    out.mkdir(parents=True, exist_ok=True)
+    trajectory.save(out / "trajectory.npz")
+    with (out / "switches.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["t", "kind", "surfaces", "codimension", *(f"x{i}" for i in range(trajectory.dim))])
+        for s in trajectory.switches:
+            surfaces = " ".join(str(i) for i in s.surfaces)
+            writer.writerow([repr(s.t), s.kind, surfaces, s.codimension, *(repr(float(v)) for v in s.x)])
+    figure = trajectory_figure(trajectory, system)
+    figure.savefig(out / "trajectory.png", dpi=150)
+    plt.close(figure)
+
+
+def _draw_path(axis: object, trajectory: Trajectory, a: float) -> None:
+    """Draw one of the two trajectories of section 4.4 over its switching line y = a x."""
+    from matplotlib.axes import Axes
+
+    assert isinstance(axis, Axes)
+    x = np.linspace(-0.6, 0.45, 2)
+    sliding = trajectory.sliding_time > 0
+    axis.plot(x, a * x, color="0.5", linestyle="-" if sliding else "--", label="y = a x, where df/dy = 0")
+    axis.plot(*trajectory.y, color="#0072B2", linewidth=2, label="exact trajectory")
+    axis.plot(*trajectory.y[:, 0], "o", color="#0072B2")
+    for switch in trajectory.switches:
+        axis.plot(*switch.x, "s", color="#D55E00", label=f"{switch.kind} at t = {switch.t:.3g}")
+    axis.set(title=f"a = {a:g}: {'slides' if sliding else 'crosses'}", xlabel="x", ylabel="y")
+    axis.legend()
