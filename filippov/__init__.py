@@ -9,10 +9,13 @@ from filippov.errors import (
     NonUniqueError,
 )
 from filippov.pieces import Segment
+from filippov.piecewise import PiecewiseSmooth
 from filippov.portrait import Portrait, portrait
 from filippov.regularization import filippov_regularization
+from filippov.relay import Relay
 from filippov.sets import Ball, Box, ConvexSet, Hull
 from filippov.solve import branches, solve
+from filippov.stewart import Stewart
 from filippov.switching import Mode, Switch
 from filippov.system import Classification, System
 from filippov.trajectory import Trajectory
@@ -32,8 +35,11 @@ __all__ = [
     "InvalidTypeError",
     "Mode",
     "NonUniqueError",
+    "PiecewiseSmooth",
     "Portrait",
+    "Relay",
     "Segment",
+    "Stewart",
     "Switch",
     "System",
     "Trajectory",

@@ -8,7 +8,7 @@ import numpy as np
 
 from filippov.arguments import Vector
 from filippov.errors import InvalidInputError
-from filippov.switching import Mode
+from filippov.switching import Mode, Switch
 from filippov.system import System
 from filippov.trajectory import Trajectory
 
@@ -39,11 +39,14 @@ class Certificate:
         belong to the velocities.
     ok : bool
         Whether all three are within tolerance (`INCLUSION_TOLERANCE`, `DRIFT_TOLERANCE`, `DEFECT_TOLERANCE`),
-        and the run did not fail.
+        the record is consistent and the run did not fail.
     worst_t : float
         The sample time with the largest inclusion distance.
     samples : int
         Number of sample times.
+    consistent : bool
+        Whether the record agrees with itself: steps follow one another without a gap in time, every change of mode has
+        its switch, at that time and state and with that codimension, and every switch has its change of mode.
     gaps_certified : bool
         Whether the integrator knows from a bound that no pair of switches hides between its steps.
     """
@@ -54,6 +57,7 @@ class Certificate:
     ok: bool
     worst_t: float
     samples: int
+    consistent: bool
     gaps_certified: bool
 
     def __str__(self) -> str:
@@ -64,6 +68,7 @@ class Certificate:
             f"  velocity in F     distance <= {self.inclusion:.2e}, worst at t = {self.worst_t:.6g}\n"
             f"  on its surfaces   |h| <= {self.drift:.2e}\n"
             f"  states integrate  defect <= {self.defect:.2e}\n"
+            f"  record            {'consistent' if self.consistent else 'NOT consistent: a step or a switch does not fit'}\n"
             f"  missed switches   {gaps}"
         )
 
@@ -101,8 +106,9 @@ def certify(trajectory: Trajectory, samples: int = 1000, system: System | None =
     defect = _defect(trajectory)
     size = max(float(np.max(np.abs(trajectory.start[1]))), float(np.max(np.abs(trajectory.y))), trajectory.t_end)
     defect_ok = defect <= DEFECT_TOLERANCE * size
-    ok = inclusion_ok and drift_ok and defect_ok and trajectory.status >= 0
-    return Certificate(inclusion, drift, defect, ok, worst_t, count, trajectory.certified)
+    consistent = _is_consistent(trajectory, DEFECT_TOLERANCE * size)
+    ok = inclusion_ok and drift_ok and defect_ok and consistent and trajectory.status >= 0
+    return Certificate(inclusion, drift, defect, ok, worst_t, count, consistent, trajectory.certified)
 
 
 def _sample_times(t0: float, t1: float, trajectory: Trajectory, samples: int) -> Vector:
@@ -127,3 +133,22 @@ def _defect(trajectory: Trajectory) -> float:
             worst = max(worst, float(jump), float(mismatch))
             arrived = ends[:, 1]
     return worst
+
+
+def _is_consistent(trajectory: Trajectory, tolerance: float) -> bool:
+    """Whether steps join in time and switches stand where, and only where, modes change."""
+    pieces = [piece for segment in trajectory.segments for piece in segment.pieces]
+    joints = [trajectory.start[0], *(piece.t1 for piece in pieces)]
+    if any(piece.t0 != joint or not piece.t1 > piece.t0 for piece, joint in zip(pieces, joints, strict=False)):
+        return False
+    last_at: dict[float, Switch] = {}
+    for switch in trajectory.switches:
+        last_at[switch.t] = switch  # of several at one time the last says what follows
+        if np.max(np.abs(trajectory.sol(switch.t) - switch.x)) > tolerance:
+            return False
+    changes = {after.t0: after.mode for after in trajectory.segments[1:]}
+    for t, mode in changes.items():
+        if t not in last_at or last_at[t].codimension != mode.codimension:
+            return False
+    # At a nonunique point the mode may go on; and where the run starts a choice is no change.
+    return all(t in changes or any(s.kind == "nonunique" for s in trajectory.switches if s.t == t) for t in last_at)

@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from filippov.arguments import Vector, as_callable, as_positive, as_span, as_vector
-from filippov.errors import ChatteringError, FilippovError, InvalidInputError, InvalidTypeError, NonUniqueError
+from filippov.errors import (
+    ChatteringError,
+    FilippovError,
+    InvalidInputError,
+    InvalidTypeError,
+    NonUniqueError,
+)
 from filippov.pieces import Piece, Segment
 from filippov.switching import Mode, Switch, kind_of_switch
 from filippov.system import Candidate, Motion, System
@@ -33,6 +39,7 @@ def solve(
     nonunique: str | Chooser = "raise",
     max_switches: int = 100_000,
     progress: bool = False,
+    method: str = "DOP853",
 ) -> Trajectory:
     """Solve the differential inclusion x' in F(t, x) in Filippov's sense.
 
@@ -58,6 +65,8 @@ def solve(
         Give up with `ChatteringError` after this many switches.
     progress : bool
         Show a progress bar over t.
+    method : {"DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
+        Which of scipy's integrators carries a general system between switches; exact segments do not use it.
 
     Returns
     -------
@@ -81,17 +90,16 @@ def solve(
     if not isinstance(system, System):
         raise InvalidTypeError(f"system must be a filippov System, got {type(system).__name__}")
     t0, t1 = as_span("t_span", t_span)
-    start = as_vector("x0", x0, system.dim)
+    start = as_vector("x0", x0, system.dim or None)
     rtol, atol = as_positive("rtol", rtol), as_positive("atol", atol)
-    if max_switches < 1:
-        raise InvalidInputError(f"max_switches must be at least 1, got {max_switches}")
+    _check_count("max_switches", max_switches)
     times = None if t_eval is None else _report_times(t_eval, t0, t1)
     watched = _as_events(events)
     choose = _as_chooser(nonunique)
 
     run = _Run(system, t0, t1, start, watched, times, {"rtol": rtol, "atol": atol})
     try:
-        run.motion = system.motion(t0, start, t1, rtol, atol)
+        run.motion = system.motion(t0, start, t1, rtol, atol, method)
         with _Progress(t0, t1, shown=progress) as bar:
             run.loop(choose, max_switches, bar)
     except FilippovError as error:
@@ -100,7 +108,7 @@ def solve(
     except KeyboardInterrupt as error:
         error.trajectory = run.finish(-1, "interrupted")  # type: ignore[attr-defined]
         raise
-    except (ArithmeticError, ValueError, TypeError, IndexError, RuntimeError, np.linalg.LinAlgError) as error:
+    except Exception as error:  # whatever a user's callable raises, the part computed is not lost
         message = f"{type(error).__name__} at t = {run.t:.17g}: {error}"
         raise FilippovError(message, run.finish(-1, message)) from error
     return run.finish(*run.outcome)
@@ -127,8 +135,7 @@ def branches(
     """
     if "nonunique" in solve_options:
         raise InvalidInputError("nonunique must not be given to branches: it takes every choice in turn")
-    if max_branches < 1:
-        raise InvalidInputError(f"max_branches must be at least 1, got {max_branches}")
+    _check_count("max_branches", max_branches)
     pending: list[tuple[int, ...]] = [()]
     found: list[Trajectory] = []
     while pending and len(found) < max_branches:
@@ -233,10 +240,9 @@ class _Run:
         if not isinstance(index, (int, np.integer)) or not 0 <= index < len(candidates):
             raise InvalidInputError(f"nonunique must return an index below {len(candidates)}, got {index!r}")
         chosen = candidates[int(index)]
-        if self.mode is None or not self.mode.same_as(chosen.mode):
-            self.switches.append(
-                Switch(undecided.t, undecided.x, "nonunique", undecided.surfaces, chosen.mode.codimension)
-            )
+        self.switches.append(
+            Switch(undecided.t, undecided.x, "nonunique", undecided.surfaces, chosen.mode.codimension)
+        )
         return chosen
 
     def _watch(self, piece: Piece) -> bool:
@@ -299,13 +305,16 @@ class _UserEvent:
 
     def roots(self, piece: Piece) -> list[float]:
         def value(t: float) -> float:
-            return float(self.function(t, piece.state(np.array([t]))[:, 0]))
+            height = float(self.function(t, piece.state(np.array([t]))[:, 0]))
+            if np.isnan(height):
+                raise InvalidInputError(f"events must return numbers, got nan at t = {t:.17g}")
+            return height
 
         grid = np.linspace(piece.t0, piece.t1, self.INNER + 1)
         values = [value(float(t)) for t in grid]
         found = []
         for a, b, fa, fb in zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True):
-            crossed = fa * fb < 0 or (fb == 0 and fa != 0)
+            crossed = fa != 0 and (fb == 0 or (fa < 0) != (fb < 0))
             if crossed and (self.direction == 0 or (fb > fa) == (self.direction > 0)):
                 found.append(float(b) if fb == 0 else float(brentq(value, float(a), float(b), xtol=4e-16, rtol=1e-15)))
         return found
@@ -337,6 +346,13 @@ class _Progress:
             self.bar.close()
 
 
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InvalidTypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if value < 1:
+        raise InvalidInputError(f"{name} must be at least 1, got {value}")
+
+
 def _report_times(t_eval: ArrayLike, t0: float, t1: float) -> Vector:
     times = as_vector("t_eval", t_eval)
     if times[0] < t0 or times[-1] > t1 or np.any(np.diff(times) <= 0):
@@ -347,7 +363,9 @@ def _report_times(t_eval: ArrayLike, t0: float, t1: float) -> Vector:
 def _as_events(events: Any) -> list[_UserEvent]:
     if events is None:
         return []
-    functions = [events] if callable(events) else list(events)
+    functions = [events] if callable(events) else events
+    if not isinstance(functions, Sequence):
+        raise InvalidTypeError(f"events must be callable or a sequence of callables, got {type(events).__name__}")
     return [_UserEvent(as_callable("events", function)) for function in functions]
 
 

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from filippov.arguments import Vector
@@ -129,7 +128,9 @@ class System(ABC):
         """Return the velocity at a point off all surfaces, (n,); nan where the system is not defined."""
 
     @abstractmethod
-    def motion(self, t: float, x: Vector, t_end: float, rtol: float, atol: float) -> Motion:
+    def motion(
+        self, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str = "DOP853"
+    ) -> Motion:
         """Return a fresh motion at (t, x) that will be asked to go no further than t_end."""
 
     @abstractmethod

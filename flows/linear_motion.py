@@ -77,6 +77,7 @@ class LinearMotion(Motion):
         self.H, self.b, self.family, self.selector = H, b, family, selector
         self.t, self.x = t, x.copy()
         self._sizes = np.abs(H).sum(axis=1)
+        self._extent = 0.0
         self._evaluate()
         self.on = family.surfaces_at(self.g, self._error())
         self.at_zero = bool(np.all(np.abs(self.g) <= self._error()))
@@ -84,11 +85,15 @@ class LinearMotion(Motion):
 
     def _evaluate(self) -> None:
         self.g = self.H @ self.x - self.b
+        self._extent = max(self._extent, float(np.max(np.abs(self.x))))
         self.nfev += 1
 
     def _error(self) -> Vector:
-        """Return the gradient components that count as zero: their rounding error, (n,)."""
-        size = self._sizes * float(np.max(np.abs(self.x))) + np.abs(self.b)
+        """Return the gradient components that count as zero: their rounding error, (n,).
+
+        A state near the origin has the rounding of the larger ones that it came from, so the size is that of the path.
+        """
+        size = self._sizes * self._extent + np.abs(self.b)
         return GAP_TOLERANCE * EPS * np.sqrt(self.x.size) * size
 
     def candidates(self) -> Sequence[Candidate]:

@@ -70,7 +70,9 @@ class GradientFlow(_ObjectiveSystem):
         """Return -grad f(x)."""
         return -self.objective.grad(x)
 
-    def motion(self, t: float, x: Vector, t_end: float, rtol: float, atol: float) -> Motion:
+    def motion(
+        self, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str = "DOP853"
+    ) -> Motion:
         """Return a Runge-Kutta motion."""
         return GradientMotion(self.objective, t, x, t_end, rtol, atol)
 
@@ -219,7 +221,9 @@ class NormFlow(_ObjectiveSystem):
         v[top] = -self.family.weights[top] * np.sign(g[top])
         return v
 
-    def motion(self, t: float, x: Vector, t_end: float, rtol: float, atol: float) -> Motion:
+    def motion(
+        self, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str = "DOP853"
+    ) -> Motion:
         """Return the motion that fits norm and objective: closed form, Newton-polished, or Runge-Kutta."""
         if self.family is None:
             return NormalizedMotion(self.objective, t, x, rtol, atol)

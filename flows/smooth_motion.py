@@ -6,11 +6,15 @@ its solution has terms (t* - t)^((l2 - l1)/l1), l1 < l2 the two least eigenvalue
     dx/ds = -g,    dt/ds = ||g||,
 
 where it is as smooth as f, until ||g|| is at its rounding error; the time that is left then is at most ||g|| / l1.
+
+Near a zero z of g the error that rounding makes in g stays the same while g falls, so that a step controlled relative to g
+would chase rounding. There g(x) = H (x - z) + O(|x - z|^2), and as soon as the second term drowns in the rounding of g the
+first one, which has no such error, takes its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,17 +102,24 @@ class GradientMotion(Motion):
 class _NormalizedPiece(Piece):
     """One step in gradient-flow time; t is inverted for s where a state is asked for.
 
-    The dense output is of (x - origin, t - t_origin): near the minimiser the state is small and stays accurate.
+    The dense output is of (x - origin, t), and `gradient` takes x - origin: near the minimiser it is small and stays
+    accurate.
     """
 
     def __init__(
-        self, dense: DenseOutput, gradient: _Checked, origin: Vector, s_span: tuple[float, float], t0: float, t1: float
+        self,
+        dense: DenseOutput,
+        gradient: Callable[[Vector], Vector],
+        origin: Vector,
+        s_span: tuple[float, float],
+        t0: float,
+        t1: float,
     ) -> None:
         self._dense, self._gradient, self._origin, self._s = dense, gradient, origin, s_span
         self._t_span = (t0, t1)
         self.t0, self.t1 = t0, t1
 
-    def _at(self, t: float) -> Vector:
+    def _displacement(self, t: float) -> Vector:
         start, end = self._s
         if t <= self._t_span[0]:
             s = start
@@ -116,15 +127,18 @@ class _NormalizedPiece(Piece):
             s = end
         else:
             s = float(brentq(lambda s: self._dense(s)[-1] - t, start, end, xtol=4 * EPS * end, rtol=8.9e-16))
-        return np.asarray(self._origin + self._dense(s)[:-1])
+        return np.asarray(self._dense(s)[:-1])
+
+    def _displacements(self, t: Vector) -> Matrix:
+        return np.stack([self._displacement(float(time)) for time in np.atleast_1d(t)], axis=1)
 
     def state(self, t: Vector) -> Matrix:
         """Return x at times t (m,), shape (n, m)."""
-        return np.stack([self._at(float(time)) for time in np.atleast_1d(t)], axis=1)
+        return self._origin[:, None] + self._displacements(t)
 
     def velocity(self, t: Vector) -> Matrix:
         """Return -g/||g|| at the states, shape (n, m)."""
-        gradients = np.stack([self._gradient(x) for x in self.state(t).T], axis=1)
+        gradients = np.stack([self._gradient(z) for z in self._displacements(t).T], axis=1)
         return np.asarray(-gradients / np.linalg.norm(gradients, axis=0))
 
 
@@ -154,6 +168,8 @@ class NormalizedMotion(Motion):
         self._solver: DOP853 | None = None
         self._origin = np.zeros(x.size)
         self._target: Vector | None = None
+        self._hessian: Matrix | None = None  # at the target
+        self._linear = False  # whether the gradient is the linear one
         self._steps = 0
         self._resting = self._arrived = False
         self._leaving: Vector | None = None
@@ -221,8 +237,7 @@ class NormalizedMotion(Motion):
         solver = self._solver
         assert solver is not None
         if self._target is not None:
-            distance = float(np.max(np.abs(solver.y[:-1])))
-            solver.atol = np.append(np.full(self.x.size, self.rtol * distance), self.atol)
+            solver = self._resolve_arrival()
         s0, t0 = float(solver.t), self.t
         message = solver.step()
         self._steps += 1
@@ -230,23 +245,54 @@ class NormalizedMotion(Motion):
             raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
         self.nfev = self._gradient.count
         t1 = float(solver.y[-1])
-        piece = _NormalizedPiece(solver.dense_output(), self._gradient, self._origin, (s0, float(solver.t)), t0, t1)
+        s_span = (s0, float(solver.t))
+        piece = _NormalizedPiece(solver.dense_output(), self._seen_from_origin(), self._origin, s_span, t0, t1)
         self.t, self.x = t1, self._origin + solver.y[:-1]
         if t1 >= t_bound:
             piece.cut(t_bound)
             self.t, self.x = t_bound, piece.state(np.array([t_bound]))[:, 0]
         return piece if piece.t1 > piece.t0 else None
 
-    def _start(self) -> None:
+    def _start(self, displacement: Vector | None = None) -> DOP853:
         """Start the Runge-Kutta pair at the present state, as seen from the origin in use."""
-        origin = self._origin
+        origin, gradient = self._origin, self._seen_from_origin()
 
         def field(_: float, z: Vector) -> Vector:
-            g = self._gradient(origin + z[:-1])
+            g = gradient(z[:-1])
             return np.append(-g, np.linalg.norm(g))
 
-        start = np.append(self.x - origin, self.t)
+        start = np.append(self.x - origin if displacement is None else displacement, self.t)
         self._solver = DOP853(field, 0.0, start, np.inf, rtol=self.rtol, atol=np.full(start.size, self.atol))
+        return self._solver
+
+    def _seen_from_origin(self) -> Callable[[Vector], Vector]:
+        """Return the gradient as a function of x - origin."""
+        if self._linear:
+            H = self._hessian
+            assert H is not None
+            return lambda z: np.asarray(H @ z)
+        origin, gradient = self._origin, self._gradient
+        return lambda z: gradient(origin + z)
+
+    def _resolve_arrival(self) -> DOP853:
+        """Take the linear gradient once the two cannot be told apart, and set the tolerance to what is left."""
+        solver, H = self._solver, self._hessian
+        assert solver is not None
+        assert H is not None
+        z = solver.y[:-1]
+        if not self._linear and self._negligible(self.x, self._gradient(self.x) - H @ z):
+            self._linear = True
+            restarted = self._start(z)
+            restarted.h_abs = solver.h_abs
+            solver = restarted
+        # A step moves z by at most about 1/||H|| times what it mistakes in g: less than rounding there cannot be asked.
+        unseen = 0.0
+        if not self._linear:
+            error = float(np.max(self.objective.gradient_error(self.x)))
+            unseen = error / float(np.max(np.abs(H)))
+        tolerance = max(self.rtol * float(np.max(np.abs(z))), unseen)
+        solver.atol = np.append(np.full(self.x.size, tolerance), self.atol)
+        return solver
 
     def _look_for_zero(self) -> None:
         """Take the zero that Newton's method finds as origin, if it is a minimiser and near on Newton's own scale."""
@@ -257,7 +303,9 @@ class NormalizedMotion(Motion):
         distance, expected = np.linalg.norm(zero - self.x), np.linalg.norm(newton)
         if not (0.5 * expected <= distance <= 2.0 * expected and self._negligible(zero, self.objective.grad(zero))):
             return
-        values = np.linalg.eigvalsh(self.objective.hess(zero))
+        curvature = self.objective.hess(zero)
+        values = np.linalg.eigvalsh(curvature)
         if values[0] >= -64.0 * EPS * values.size * np.max(np.abs(values)):
             self._origin = self._target = zero
+            self._hessian = curvature
             self._start()

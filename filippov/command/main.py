@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -24,17 +24,17 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for the files written."
 NormName = Annotated[str, typer.Option("--norm", help="Constraint: linf, l1, l2, or none for gradient flow.")]
 Policy = Annotated[str, typer.Option("--nonunique", help="Where solutions branch: raise, or least-norm (stay).")]
 # typer reads annotations at run time, where Python 3.10 needs Optional.
-Numbers = Annotated[Optional[str], typer.Option(help="Comma-separated numbers.")]
+Numbers = Annotated[str | None, typer.Option(help="Comma-separated numbers.")]
 
 
 @app.command()
 def simulate(
     source: Annotated[
-        Optional[str], typer.Argument(help="An expression such as '(y - 0.5*x)**2/2 + x', or a data set name.")
+        str | None, typer.Argument(help="An expression such as '(y - 0.5*x)**2/2 + x', or a data set name.")
     ] = None,
     norm: NormName = "linf",
     x0: Numbers = None,
-    t: Annotated[Optional[float], typer.Option("--t", help="End time; default: well past the arrival.")] = None,
+    t: Annotated[float | None, typer.Option("--t", help="End time; default: well past the arrival.")] = None,
     mu: Annotated[float, typer.Option("--mu", help="Ridge of a data set's logistic regression.")] = 1e-2,
     nonunique: Policy = "raise",
     out: Out = Path("out"),

@@ -14,7 +14,7 @@ from filippov.arguments import as_vector
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.solve import solve
 from filippov.trajectory import Trajectory
-from flows import LInf, L1, L2, GradientFlow, NormFlow, SignFlow, SmoothObjective, Symbolic
+from flows import L1, L2, GradientFlow, LInf, NormFlow, SignFlow, SmoothObjective, Symbolic
 from flows.datasets import DATASETS, dataset_objective
 
 if TYPE_CHECKING:

@@ -1,0 +1,143 @@
+"""Sliding on two or more surfaces at once: which combination of the 2^k fields.
+
+All functions get the fields' velocities F (2^k, n), in the order of the sign patterns (-1, ..., -1), (-1, ..., +1), ...,
+(+1, ..., +1), and their normal rates W (2^k, k), and return combinations whose normal rates vanish.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog, nnls
+
+from filippov.arguments import Matrix, Vector
+from filippov.pivoting import EPS
+from filippov.sign_patterns import Sliding
+
+__all__ = ["SELECTIONS", "blend"]
+
+SELECTIONS = ("multilinear", "hull-least-norm", "moments")
+
+NEWTON_STEPS = 50
+
+
+def blend(selection: str, F: Matrix, W: Matrix, near: Vector | None) -> list[Sliding]:
+    """Return the sliding combinations; with `near` the one continued from those weights."""
+    if selection == "multilinear":
+        return _multilinear(F, W, near)
+    if selection == "moments" and W.shape[1] == 2:
+        return _moments(F, W, tracked=near is not None)
+    return _least_norm(F, W, tracked=near is not None)
+
+
+def _signs(k: int) -> NDArray[np.float64]:
+    return np.array(list(product((-1.0, 1.0), repeat=k)))
+
+
+def _multilinear(F: Matrix, W: Matrix, near: Vector | None) -> list[Sliding]:
+    """Solve sum_s prod_i (1 + s_i u_i)/2 W_s = 0 for u by Newton, from near weights or from a grid of starts."""
+    k = W.shape[1]
+    signs = _signs(k)
+    starts = [near] if near is not None else [np.zeros(k), *(0.7 * signs)]
+    found: list[Sliding] = []
+    for start in starts:
+        u = _newton(W, signs, start)
+        if u is None or any(np.max(np.abs(u - other.weights)) < 1e-9 for other in found):
+            continue
+        factors, weights = _weights(u, signs)
+        jacobian = _jacobian(W, signs, factors)
+        rows = np.abs(W).max(axis=0)
+        turn = float(np.linalg.det(-jacobian / np.where(rows > 0, rows, 1.0)[:, None]))
+        found.append(Sliding(weights @ F, u, np.concatenate([1.0 - u, 1.0 + u]), turn))
+    if near is not None and not found:
+        # Continued past its end: say so by a failed slack instead of an exception inside an integrator's stage.
+        found.append(Sliding(F.mean(axis=0), near, -np.ones(2 * k), 0.0))
+    return found
+
+
+def _weights(u: Vector, signs: Matrix) -> tuple[Matrix, Vector]:
+    factors = 0.5 * (1.0 + signs * u)
+    return factors, factors.prod(axis=1)
+
+
+def _jacobian(W: Matrix, signs: Matrix, factors: Matrix) -> Matrix:
+    """Return the derivative of the blended normal rates in u, (k, k)."""
+    k = signs.shape[1]
+    columns = []
+    for i in range(k):
+        others = np.delete(factors, i, axis=1).prod(axis=1)
+        columns.append((0.5 * signs[:, i] * others) @ W)
+    return np.array(columns).T
+
+
+def _newton(W: Matrix, signs: Matrix, start: Vector) -> Vector | None:
+    u = np.array(start, dtype=np.float64)
+    scale = float(np.max(np.abs(W)))
+    if scale == 0.0:
+        return np.zeros(u.size)
+    for _ in range(NEWTON_STEPS):
+        factors, weights = _weights(u, signs)
+        residual = weights @ W
+        if np.max(np.abs(residual)) <= 4.0 * EPS * scale:
+            return u
+        step, *_ = np.linalg.lstsq(_jacobian(W, signs, factors), -residual, rcond=1e-13)
+        u = np.clip(u + step, -3.0, 3.0)
+        if np.max(np.abs(step)) <= 4.0 * EPS:
+            break
+    _, weights = _weights(u, signs)
+    return u if np.max(np.abs(weights @ W)) <= 1e-10 * scale else None
+
+
+def _moments(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
+    """Solve the 4 x 4 system of the moments method (Dieci and Difonzo 2014)."""
+    distances = np.linalg.norm(W, axis=1) * np.array([1.0, -1.0, -1.0, 1.0])
+    system = np.vstack([W.T, distances, np.ones(4)])
+    scale = np.maximum(np.max(np.abs(system), axis=1), np.finfo(float).tiny)
+    solution, _, rank, _ = np.linalg.lstsq(
+        system / scale[:, None], np.array([0.0, 0.0, 0.0, 1.0]) / scale, rcond=1e-13
+    )
+    if rank < 4 and not tracked:
+        return []
+    weights = np.asarray(solution)
+    return [Sliding(weights @ F, weights, weights, 1.0)]
+
+
+def _least_norm(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
+    """Return the tangent velocity of least norm in the hull; the slack is how far the hull's rates enclose zero."""
+    scale = max(float(np.max(np.abs(W))), np.finfo(float).tiny)
+    slack = _enclosure(W / scale)
+    if slack < -1e-9:
+        return (
+            [Sliding(F.mean(axis=0), np.full(len(F), 1.0 / len(F)), np.array([slack]), 1.0)]
+            if tracked
+            else []
+        )
+    # Equality constraints by a heavy weight, then exactly on the support that it finds.
+    heavy = 1e6 * max(1.0, float(np.max(np.abs(F))))
+    target = np.append(np.zeros(F.shape[1] + W.shape[1]), heavy)
+    rows = np.vstack([F.T, heavy * W.T / scale, heavy * np.ones((1, len(F)))])
+    weights, _ = nnls(rows, target)
+    support = weights > 1e-12
+    G, C = F[support].T, np.vstack([W[support].T / scale, np.ones((1, int(support.sum())))])
+    size = G.shape[1]
+    kkt = np.block([[G.T @ G, C.T], [C, np.zeros((C.shape[0], C.shape[0]))]])
+    solved, *_ = np.linalg.lstsq(kkt, np.concatenate([np.zeros(size + C.shape[0] - 1), [1.0]]), rcond=1e-13)
+    weights = np.zeros(len(F))
+    weights[support] = solved[:size]
+    return [Sliding(weights @ F, weights, np.array([slack]), 1.0)]
+
+
+def _enclosure(W: Matrix) -> float:
+    """Return the largest s for which convex weights >= s balance the rates W, negative if none >= 0 do."""
+    count, k = W.shape
+    result = linprog(
+        np.append(np.zeros(count), -1.0),
+        A_ub=np.hstack([-np.eye(count), np.ones((count, 1))]),
+        b_ub=np.zeros(count),
+        A_eq=np.vstack([np.hstack([W.T, np.zeros((k, 1))]), np.append(np.ones(count), 0.0)]),
+        b_eq=np.append(np.zeros(k), 1.0),
+        bounds=[(None, None)] * (count + 1),
+    )
+    return float(-result.fun) if result.status == 0 else -1.0

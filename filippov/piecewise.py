@@ -1,0 +1,136 @@
+"""Piecewise-smooth systems: one field for each sign pattern of the switching functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filippov.arguments import Vector, as_callable
+from filippov.blending import SELECTIONS, blend
+from filippov.errors import FilippovError, InvalidInputError
+from filippov.pivoting import EPS
+from filippov.sign_patterns import SignPatternSystem, Sliding
+from filippov.surfaces import Surfaces
+
+__all__ = ["PiecewiseSmooth"]
+
+
+class PiecewiseSmooth(SignPatternSystem):
+    """A system with a smooth field in each region that the signs of m switching functions tell apart.
+
+    Parameters
+    ----------
+    switching : callable (t, x) -> (m,)
+    fields : mapping of sign tuples to callables (t, x) -> (n,)
+        ``{(+1, -1): f, ...}``; keys of length m. For m = 1 a bare +1 or -1 will do. A missing pattern is an error only
+        when it is needed.
+    jac : callable (t, x) -> (m, n), optional
+        Jacobian of `switching` in x; by central differences if not given, which `jacobian_is_approximate` tells.
+    selection : {"multilinear", "hull-least-norm", "moments"}
+        Which velocity is taken where the trajectory slides on two or more surfaces and the hull of the 2^k fields holds
+        several; see Notes. On one surface there is only one.
+    dim : int, optional
+        Number of states; else learnt from the first state.
+
+    Notes
+    -----
+    On codimension k >= 2 Filippov's convexification leaves a family of sliding velocities and the choice is modelling:
+
+    - "multilinear" (default): weights prod_i (1 + s_i u_i)/2 with one u_i in [-1, 1] for each surface: Utkin's equivalent
+      control of independent switches (Alexander and Seidman 1998). The default because it is the limit of regularising each
+      switch by itself, it agrees with `Relay` when the field is affine in the signs, and its exits are those of the sub-surfaces.
+    - "moments": codimension 2; the unique solution of a 4 x 4 linear system that weighs the fields by their normal
+      distances (Dieci and Difonzo, *J. Comput. Appl. Math.* 2014): smooth in the fields, and smooth at exits.
+    - "hull-least-norm": the velocity of least Euclidean norm tangent to all surfaces.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidInputError
+        If something is not callable, a key is no sign pattern, or a shape is wrong.
+    """
+
+    def __init__(
+        self,
+        switching: Any,
+        fields: Mapping[Any, Any],
+        *,
+        jac: Any = None,
+        selection: str = "multilinear",
+        dim: int | None = None,
+    ) -> None:
+        super().__init__(dim)
+        self.surfaces = Surfaces("switching", switching, jac)
+        if not isinstance(fields, Mapping) or not fields:
+            raise InvalidInputError(
+                "fields must be a mapping from sign patterns to callables, and not be empty"
+            )
+        self.fields = {_pattern(key): as_callable(f"fields[{key}]", field) for key, field in fields.items()}
+        if len({len(key) for key in self.fields}) != 1:
+            raise InvalidInputError(f"fields must have keys of one length, got {sorted(self.fields)}")
+        if selection not in SELECTIONS:
+            raise InvalidInputError(f"selection must be one of {', '.join(SELECTIONS)}, got {selection!r}")
+        self.selection = selection
+
+    def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
+        """Return the field of a region, checked."""
+        key = tuple(sides.tolist())
+        field = self.fields.get(key)
+        if field is None:
+            expected = len(next(iter(self.fields)))
+            if len(key) != expected:
+                raise InvalidInputError(
+                    f"fields must have keys of length {len(key)}, one sign a surface, got {expected}"
+                )
+            raise InvalidInputError(f"fields has no entry for region {key}, reached at t = {t:.6g}, x = {x}")
+        f = np.asarray(field(t, x), dtype=np.float64)
+        if f.shape != x.shape:
+            raise InvalidInputError(f"fields[{key}] must return shape {x.shape}, got {f.shape}")
+        if not np.isfinite(f).all():
+            raise FilippovError(f"fields[{key}] is not finite at t = {t:.6g}, x = {x}")
+        return f
+
+    def slidings(
+        self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
+    ) -> list[Sliding]:
+        """Return the sliding velocities on the surfaces `free`."""
+        J, moving = self.surfaces.jacobian(t, x)[free], self.surfaces.rate(t, x)[free]
+        rows = []
+        pattern = sides.copy()
+        for signs in product((-1, 1), repeat=free.size):
+            pattern[free] = signs
+            rows.append(self.pattern_field(t, x, pattern))
+        if free.size == 1:
+            return _codimension_one(rows[0], rows[1], J[0], float(moving[0]), tracked=near is not None)
+        velocities = np.array(rows)
+        return blend(self.selection, velocities, velocities @ J.T + moving, near)
+
+    def __repr__(self) -> str:
+        return f"PiecewiseSmooth({self.dim or 'n'} states, {len(self.fields)} regions, selection={self.selection!r})"
+
+
+def _codimension_one(
+    minus: Vector, plus: Vector, gradient: Vector, moving: float, *, tracked: bool
+) -> list[Sliding]:
+    """Return Filippov's sliding vector from the two Lie derivatives of h (Filippov 1988, section 4, formula (12))."""
+    below, above = float(gradient @ minus) + moving, float(gradient @ plus) + moving
+    scale = abs(below) + abs(above)
+    gap = below - above
+    if abs(gap) <= 16.0 * EPS * (scale + float(np.max(np.abs(plus)))):
+        if not tracked and scale > 1e-9 * (float(np.max(np.abs(plus))) + float(np.max(np.abs(minus)))):
+            return []
+        u, turn = 0.0, 0.0
+    else:
+        u, turn = (below + above) / gap, gap / scale
+    velocity = 0.5 * ((1.0 + u) * plus + (1.0 - u) * minus)
+    return [Sliding(velocity, np.array([u]), np.array([1.0 - u, 1.0 + u]), turn)]
+
+
+def _pattern(key: Any) -> tuple[int, ...]:
+    signs = key if isinstance(key, tuple) else (key,)
+    if not signs or any(s not in (-1, 1) for s in signs):
+        raise InvalidInputError(f"fields must have keys of +1 and -1, got {key!r}")
+    return tuple(int(s) for s in signs)

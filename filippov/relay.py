@@ -1,0 +1,99 @@
+"""Relay systems x' = a(t, x) - B(t, x) u, u_i in Sgn(h_i(t, x))."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filippov.arguments import Matrix, Vector, as_callable
+from filippov.errors import FilippovError, InvalidInputError
+from filippov.pivoting import EPS
+from filippov.sign_patterns import SignPatternSystem, Sliding
+from filippov.surfaces import Surfaces
+
+__all__ = ["Relay"]
+
+
+class Relay(SignPatternSystem):
+    """A relay feedback system x' = drift(t, x) - gain(t, x) @ u with u_i in Sgn(switching_i(t, x)).
+
+    Parameters
+    ----------
+    drift : callable (t, x) -> (n,)
+    gain : callable (t, x) -> (n, m)
+    switching : callable (t, x) -> (m,)
+    jac : callable (t, x) -> (m, n), optional
+        Jacobian of `switching` in x; by central differences if not given, which `jacobian_is_approximate` tells.
+    dim : int, optional
+        Number of states; else learnt from the first state.
+
+    Notes
+    -----
+    Sliding on the surfaces I solves the linear system  M_II u_I = c_I,  M = (dh/dx) B,  c = dh/dt + (dh/dx)(a - B_J u_J). At a switch all
+    patterns of sides and sliding are looked at, so that every solution of the relay complementarity problem counts, whether M is
+    a P-matrix or not (Utkin 1992, *Sliding Modes in Control and Optimization*, chapter 2; Cottle, Pang and Stone 1992).
+
+    Raises
+    ------
+    InvalidTypeError, InvalidInputError
+        If something is not callable, or returns the wrong shape.
+    """
+
+    def __init__(
+        self, drift: Any, gain: Any, switching: Any, *, jac: Any = None, dim: int | None = None
+    ) -> None:
+        super().__init__(dim)
+        self._drift, self._gain = as_callable("drift", drift), as_callable("gain", gain)
+        self.surfaces = Surfaces("switching", switching, jac)
+
+    def _terms(self, t: float, x: Vector) -> tuple[Vector, Matrix]:
+        a = np.asarray(self._drift(t, x), dtype=np.float64)
+        B = np.asarray(self._gain(t, x), dtype=np.float64)
+        if a.shape != x.shape:
+            raise InvalidInputError(f"drift must return shape {x.shape}, got {a.shape}")
+        m = self.surfaces.count if self.surfaces.count is not None else self.surfaces(t, x).size
+        if B.shape != (x.size, m):
+            raise InvalidInputError(f"gain must return shape ({x.size}, {m}), got {B.shape}")
+        if not (np.all(np.isfinite(a)) and np.all(np.isfinite(B))):
+            raise FilippovError(f"drift or gain is not finite at t = {t:.6g}, x = {x}")
+        return a, B
+
+    def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
+        """Return drift - gain @ sides."""
+        a, B = self._terms(t, x)
+        return a - B @ sides
+
+    def slidings(
+        self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
+    ) -> list[Sliding]:
+        """Return the solution of M_II u_I = c_I; of least norm where M_II is singular and consistent, else none."""
+        a, B = self._terms(t, x)
+        J = self.surfaces.jacobian(t, x)[free]
+        base = a - B @ sides  # sides are zero on the sliding surfaces
+        c = self.surfaces.rate(t, x)[free] + J @ base
+        M = J @ B[:, free]
+        return _solve_linear(M, c, base, B[:, free], tracked=near is not None)
+
+    def __repr__(self) -> str:
+        return f"Relay({self.dim or 'n'} states, {self.surfaces.count or 'm'} relays)"
+
+
+def _solve_linear(M: Matrix, c: Vector, base: Vector, B: Matrix, *, tracked: bool) -> list[Sliding]:
+    if M.size == 1:
+        scale = abs(M[0, 0]) + abs(c[0])
+        singular = abs(M[0, 0]) <= 16.0 * EPS * (scale + np.max(np.abs(base)))
+        if singular and not tracked and abs(c[0]) > 1e-9 * np.max(np.abs(base), initial=0.0):
+            return []
+        u = np.zeros(1) if singular else c / M[0, 0]
+        turn = 0.0 if scale == 0.0 else float(M[0, 0] / scale)
+    else:
+        solution, _, rank, _ = np.linalg.lstsq(M, c, rcond=64.0 * EPS * M.shape[0])
+        u = np.asarray(solution)
+        left = np.max(np.abs(M @ u - c))
+        if rank < M.shape[0] and not tracked and left > 1e-9 * (1.0 + np.max(np.abs(c))):
+            return []
+        rows = np.linalg.norm(M, axis=1) + np.abs(c)
+        turn = float(np.linalg.det(M / np.where(rows > 0, rows, 1.0)[:, None]))
+    return [Sliding(base - B @ u, u, np.concatenate([1.0 - u, 1.0 + u]), turn)]

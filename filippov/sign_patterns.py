@@ -1,0 +1,167 @@
+"""Systems whose field depends on the signs of m switching functions, as a family V(t, x, u), u in [-1, 1]^m.
+
+Off all surfaces u_i = sign h_i. Sliding on the surfaces I needs u_I with d/dt h_I = 0 along V, |u_i| <= 1.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filippov.arguments import Matrix, Vector
+from filippov.errors import InvalidInputError
+from filippov.pivoting import EPS
+from filippov.regime import Regime, RegimeCandidate
+from filippov.switched import SURFACE_TOLERANCE, SwitchedSystem
+from filippov.switching import Mode
+
+__all__ = ["SignPatternSystem", "SignRegime", "Sliding"]
+
+PATTERN_LIMIT = 8
+"""Surfaces that may meet in one point: all 3^k patterns of sides and sliding on them are looked at."""
+
+
+class Sliding:
+    """One way of sliding at a state: velocity, weights and how far they are from failing.
+
+    Attributes
+    ----------
+    velocity : (n,) array
+    weights : (k,) array
+        u on the sliding surfaces, or the convex weights of the limits.
+    slacks : (s,) array
+        Nonnegative while the combination is convex.
+    turn : float
+        Its sign tells attracting (of the sense at the start) from repelling; zero where sliding is lost.
+    """
+
+    __slots__ = ("slacks", "turn", "velocity", "weights")
+
+    def __init__(self, velocity: Vector, weights: Vector, slacks: Vector, turn: float) -> None:
+        self.velocity, self.weights, self.slacks, self.turn = velocity, weights, slacks, turn
+
+
+class SignPatternSystem(SwitchedSystem):
+    """Base of `PiecewiseSmooth` and `Relay`."""
+
+    @abstractmethod
+    def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
+        """Return the field where all signs are given by sides, (n,)."""
+
+    @abstractmethod
+    def slidings(
+        self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
+    ) -> list[Sliding]:
+        """Return the ways of sliding on the surfaces `free`; with `near` only the one whose weights are nearest."""
+
+    def _sides(self, t: float, x: Vector, on: NDArray[np.bool_]) -> NDArray[np.int8]:
+        h = self.surfaces(t, x)
+        sides = np.where(h > 0, 1, -1).astype(np.int8)
+        sides[on] = 0
+        return sides
+
+    def touching(self, t: float, x: Vector, met: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return the surfaces that x is on."""
+        h = self.surfaces(t, x)
+        on = np.abs(h) <= SURFACE_TOLERANCE * EPS * np.maximum(np.abs(h), 1.0) * 1.0
+        near = np.abs(h) <= 1e-6 * (1.0 + float(np.max(np.abs(x))))
+        if near.any():
+            on = near & (np.abs(h) <= SURFACE_TOLERANCE * EPS * self.surfaces.sizes(t, x))
+        on[met] = True
+        return on
+
+    def possible_regimes(self, t: float, x: Vector, on: NDArray[np.bool_]) -> list[RegimeCandidate]:
+        """Return a regime for each pattern of sides and sliding on the surfaces x is on."""
+        base, where = self._sides(t, x, on), np.flatnonzero(on)
+        if where.size > PATTERN_LIMIT:
+            raise InvalidInputError(
+                f"switching: {where.size} surfaces meet at t = {t:.6g}, at most {PATTERN_LIMIT} can be told apart"
+            )
+        found = []
+        for pattern in product((-1, 1, 0), repeat=where.size):
+            sides = base.copy()
+            sides[where] = pattern
+            free = np.flatnonzero(sides == 0)
+            if not free.size:
+                regime = SignRegime(self, sides, None, 1.0)
+                found.append(RegimeCandidate(self.pattern_field(t, x, sides), regime.mode, regime))
+                continue
+            for sliding in self.slidings(t, x, sides, free, None):
+                regime = SignRegime(self, sides, sliding.weights, self._sense(t, x, sides, free, sliding))
+                found.append(RegimeCandidate(sliding.velocity, regime.mode, regime))
+        return found
+
+    def _sense(
+        self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], sliding: Sliding
+    ) -> float:
+        """Return the sign of `turn`; where it is zero (a two-fold), its sign just ahead along the sliding velocity."""
+        if abs(sliding.turn) > 1e-9:
+            return float(np.sign(sliding.turn))
+        step = EPS**0.25 * 1e-2 * max(1.0, float(np.max(np.abs(x))))
+        ahead = self.slidings(t + step, x + step * sliding.velocity, sides, free, sliding.weights)
+        return float(np.sign(ahead[0].turn)) if ahead and ahead[0].turn != 0.0 else 1.0
+
+    def limits(self, t: float, x: Vector, on: NDArray[np.bool_]) -> Matrix:
+        """Return the field's limit for each sign pattern of the surfaces x is on, one a row."""
+        base, where = self._sides(t, x, on), np.flatnonzero(on)
+        rows = []
+        for pattern in product((-1, 1), repeat=where.size):
+            sides = base.copy()
+            sides[where] = pattern
+            rows.append(self.pattern_field(t, x, sides))
+        return np.array(rows)
+
+    def codimension_of(self, on: NDArray[np.bool_]) -> int:
+        """Return the number of surfaces."""
+        return int(np.sum(on))
+
+    def surface_values(self, t: float, x: Vector, mode: Mode) -> tuple[Vector, Vector]:
+        """Return h on the surfaces slid on, with the size of its terms."""
+        free = mode.sides == 0
+        return self.surfaces(t, x)[free], self.surfaces.sizes(t, x)[free]
+
+
+class SignRegime(Regime):
+    """Given sides of some surfaces, sliding on the others."""
+
+    def __init__(
+        self, system: SignPatternSystem, sides: NDArray[np.int8], weights: Vector | None, sense: float
+    ) -> None:
+        self.system, self.mode = system, Mode(sides)
+        self.members: NDArray[np.intp] = np.flatnonzero(sides == 0)
+        self.gap_surfaces = np.flatnonzero(sides != 0)
+        self._outward = self.mode.sides[self.gap_surfaces].astype(np.float64)
+        self._weights, self._sense = weights, sense
+
+    def evaluate(self, t: float, x: Vector) -> tuple[Vector, Vector]:
+        """Return the velocity and, while sliding, the slacks and the sense of the sliding."""
+        if not self.members.size:
+            return self.system.pattern_field(t, x, self.mode.sides), _NONE
+        sliding = self.system.slidings(t, x, self.mode.sides, self.members, self._weights)[0]
+        return sliding.velocity, np.append(sliding.slacks, self._sense * sliding.turn)
+
+    def gaps(self, t: float, x: Vector) -> Vector:
+        """Return side times h."""
+        return self._outward * self.system.surfaces(t, x)[self.gap_surfaces]
+
+    def gap_rates(self, t: float, x: Vector, v: Vector) -> Vector:
+        """Return side times dh/dt along v."""
+        if not self.gap_surfaces.size:
+            return _NONE
+        surfaces = self.system.surfaces
+        rates = surfaces.jacobian(t, x) @ v + surfaces.rate(t, x)
+        return self._outward * rates[self.gap_surfaces]
+
+    def constraints(self, t: float, x: Vector) -> Vector:
+        """Return h on the surfaces slid on."""
+        return self.system.surfaces(t, x)[self.members] if self.members.size else _NONE
+
+    def constraint_jacobian(self, t: float, x: Vector) -> Matrix:
+        """Return dh/dx on the surfaces slid on."""
+        return self.system.surfaces.jacobian(t, x)[self.members]
+
+
+_NONE: Vector = np.empty(0)

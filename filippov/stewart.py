@@ -1,0 +1,184 @@
+"""Stewart's form: regions by the smallest of several indicator functions, convex weights on ties."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filippov.arguments import Matrix, Vector, as_callable
+from filippov.errors import FilippovError, InvalidInputError
+from filippov.pivoting import EPS
+from filippov.regime import Regime, RegimeCandidate
+from filippov.surfaces import Surfaces
+from filippov.switched import SURFACE_TOLERANCE, SwitchedSystem
+from filippov.switching import Mode
+
+__all__ = ["Stewart"]
+
+TIE_LIMIT = 10
+"""Regions that may meet in one point: all subsets of them are looked at."""
+
+
+class Stewart(SwitchedSystem):
+    """A system x' in conv{ f_i(t, x) : i active }, region i being where indicators(t, x)[i] is the smallest.
+
+    Parameters
+    ----------
+    fields : sequence of callables (t, x) -> (n,)
+        One for each region.
+    indicators : callable (t, x) -> (r,)
+    jac : callable (t, x) -> (r, n), optional
+        Jacobian of `indicators`; by central differences if not given, which `jacobian_is_approximate` tells.
+    dim : int, optional
+        Number of states; else learnt from the first state.
+
+    Notes
+    -----
+    On a tie the weights theta solve the complementarity problem  0 <= theta, indicators' - mu >= 0, theta (indicators' - mu) = 0,
+    sum theta = 1 (Stewart, *Numer. Math.* 58, 1990); all its solutions are looked at. A "surface" is a region here: side +1 the active one, -1
+    the inactive ones, 0 those tied.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidInputError
+        If something is not callable or has the wrong shape.
+    """
+
+    def __init__(self, fields: Any, indicators: Any, *, jac: Any = None, dim: int | None = None) -> None:
+        super().__init__(dim)
+        self.fields = [as_callable(f"fields[{i}]", field) for i, field in enumerate(fields)]
+        if len(self.fields) < 2:
+            raise InvalidInputError(f"fields must hold at least two fields, got {len(self.fields)}")
+        self.surfaces = Surfaces("indicators", indicators, jac)
+
+    def _indicators(self, t: float, x: Vector) -> Vector:
+        phi = self.surfaces(t, x)
+        if phi.size != len(self.fields):
+            raise InvalidInputError(f"indicators must return shape ({len(self.fields)},), got {phi.shape}")
+        return phi
+
+    def region_field(self, t: float, x: Vector, i: int) -> Vector:
+        """Return the field of region i, checked."""
+        f = np.asarray(self.fields[i](t, x), dtype=np.float64)
+        if f.shape != x.shape:
+            raise InvalidInputError(f"fields[{i}] must return shape {x.shape}, got {f.shape}")
+        if not np.isfinite(f).all():
+            raise FilippovError(f"fields[{i}] is not finite at t = {t:.6g}, x = {x}")
+        return f
+
+    def touching(self, t: float, x: Vector, met: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return the regions that are smallest to rounding, and those in `met`."""
+        phi = self._indicators(t, x)
+        sizes = self.surfaces.sizes(t, x)
+        least = int(np.argmin(phi))
+        on = phi - phi[least] <= SURFACE_TOLERANCE * EPS * (sizes + sizes[least])
+        on[met] = True
+        return on
+
+    def possible_regimes(self, t: float, x: Vector, on: NDArray[np.bool_]) -> list[RegimeCandidate]:
+        """Return a regime for each subset of the tied regions that can slide together, and each lone one."""
+        tied = np.flatnonzero(on)
+        if tied.size > TIE_LIMIT:
+            raise InvalidInputError(
+                f"indicators: {tied.size} regions meet at t = {t:.6g}, at most {TIE_LIMIT} can"
+            )
+        found = []
+        for count in range(1, tied.size + 1):
+            for members in combinations(tied.tolist(), count):
+                regime = _TiedRegime(self, np.array(members, dtype=np.intp), 1.0)
+                velocity, slacks = regime.evaluate(t, x)
+                if slacks.size and slacks[-1] < 0:
+                    regime = _TiedRegime(self, regime.members, -1.0)
+                if slacks.size == 0 or np.all(slacks[:-1] >= -1e-9):
+                    found.append(RegimeCandidate(velocity, regime.mode, regime))
+        return found
+
+    def limits(self, t: float, x: Vector, on: NDArray[np.bool_]) -> Matrix:
+        """Return the fields of the regions that meet at x, one a row."""
+        return np.array([self.region_field(t, x, int(i)) for i in np.flatnonzero(on)])
+
+    def codimension_of(self, on: NDArray[np.bool_]) -> int:
+        """Return the number of tied regions less one."""
+        return int(np.sum(on)) - 1
+
+    def members(self, mode: Mode) -> NDArray[np.intp]:
+        """Return the regions tied or active."""
+        return np.flatnonzero(mode.sides >= 0)
+
+    def switching_functions(self, t: float, x: Vector) -> Vector:
+        """Return the pairwise differences of the indicators."""
+        phi = self._indicators(t, x)
+        return np.array([phi[i] - phi[j] for i, j in combinations(range(phi.size), 2)])
+
+    def _tangent(self, t: float, x: Vector, on: NDArray[np.bool_], candidate: RegimeCandidate) -> bool:
+        """Whether the field of some region is tangent to its tie with another."""
+        tied = np.flatnonzero(on)
+        J, moving = self.surfaces.jacobian(t, x)[tied], self.surfaces.rate(t, x)[tied]
+        rates = self.limits(t, x, on) @ J.T + moving
+        differences = [
+            rates[k, i] - rates[k, j] for i, j in combinations(range(tied.size), 2) for k in (i, j)
+        ]
+        return bool(np.any(np.abs(differences) <= 1e-9 * (1.0 + np.max(np.abs(rates)))))
+
+    def surface_values(self, t: float, x: Vector, mode: Mode) -> tuple[Vector, Vector]:
+        """Return the differences of the tied indicators, with the size of their terms."""
+        tied = np.flatnonzero(mode.sides == 0)
+        if tied.size < 2:
+            return np.empty(0), np.empty(0)
+        phi, sizes = self._indicators(t, x)[tied], self.surfaces.sizes(t, x)[tied]
+        return phi[1:] - phi[0], sizes[1:] + sizes[0]
+
+    def __repr__(self) -> str:
+        return f"Stewart({self.dim or 'n'} states, {len(self.fields)} regions)"
+
+
+class _TiedRegime(Regime):
+    """Motion in one region, or along the tie of several."""
+
+    def __init__(self, system: Stewart, members: NDArray[np.intp], sense: float) -> None:
+        self.system, self.members, self._sense = system, members, sense
+        sides = np.full(len(system.fields), -1, dtype=np.int8)
+        sides[members] = 1 if members.size == 1 else 0
+        self.mode = Mode(sides, members.size - 1)
+        self.gap_surfaces = np.flatnonzero(sides == -1)
+
+    def evaluate(self, t: float, x: Vector) -> tuple[Vector, Vector]:
+        """Return the velocity and, on a tie, the weights and the sense of the sliding."""
+        fields = np.array([self.system.region_field(t, x, int(i)) for i in self.members])
+        if self.members.size == 1:
+            return fields[0], np.empty(0)
+        surfaces = self.system.surfaces
+        rates = fields @ surfaces.jacobian(t, x)[self.members].T + surfaces.rate(t, x)[self.members]
+        differences = (rates[:, 1:] - rates[:, :1]).T  # of indicator j to indicator 0, under field i
+        system = np.vstack([differences, np.ones(self.members.size)])
+        weights, *_ = np.linalg.lstsq(system, np.append(np.zeros(self.members.size - 1), 1.0), rcond=1e-13)
+        reduced = differences[:, 1:] - differences[:, :1]
+        scale = np.maximum(np.max(np.abs(differences), axis=1), np.finfo(float).tiny)
+        turn = float(np.linalg.det(reduced / scale[:, None]))
+        return weights @ fields, np.append(weights, self._sense * turn)
+
+    def gaps(self, t: float, x: Vector) -> Vector:
+        """Return how much larger the other indicators are."""
+        phi = self.system._indicators(t, x)
+        return phi[self.gap_surfaces] - phi[self.members[0]]
+
+    def gap_rates(self, t: float, x: Vector, v: Vector) -> Vector:
+        """Return the rates of the gaps."""
+        surfaces = self.system.surfaces
+        rates = surfaces.jacobian(t, x) @ v + surfaces.rate(t, x)
+        return rates[self.gap_surfaces] - rates[self.members[0]]
+
+    def constraints(self, t: float, x: Vector) -> Vector:
+        """Return the differences of the tied indicators."""
+        if self.members.size == 1:
+            return np.empty(0)
+        phi = self.system._indicators(t, x)[self.members]
+        return phi[1:] - phi[0]
+
+    def constraint_jacobian(self, t: float, x: Vector) -> Matrix:
+        """Return their derivatives."""
+        J = self.system.surfaces.jacobian(t, x)[self.members]
+        return J[1:] - J[0]

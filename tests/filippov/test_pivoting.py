@@ -1,0 +1,223 @@
+"""The tableau against direct inverses; the box program against enumeration of all active sets."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from filippov.arguments import Matrix, Vector
+from filippov.pivoting import BoxProgram, SelectionError, Tableau
+
+
+def random_definite(n: int, seed: int, condition: float = 100.0) -> Matrix:
+    random = np.random.default_rng(seed)
+    orthogonal, _ = np.linalg.qr(random.standard_normal((n, n)))
+    K = (orthogonal * np.geomspace(1 / condition, 1, n)) @ orthogonal.T
+    return (K + K.T) / 2
+
+
+def whole(tableau: Tableau, n: int) -> Matrix:
+    return np.stack([tableau.column(k) for k in range(n)], axis=1)
+
+
+def swept(K: Matrix, basis: np.ndarray) -> Matrix:
+    """The tableau from its definition."""
+    T = np.empty_like(K)
+    inside, outside = np.flatnonzero(basis), np.flatnonzero(~basis)
+    inverse = np.linalg.inv(K[np.ix_(inside, inside)])
+    T[np.ix_(inside, inside)] = -inverse
+    T[np.ix_(inside, outside)] = inverse @ K[np.ix_(inside, outside)]
+    T[np.ix_(outside, inside)] = T[np.ix_(inside, outside)].T
+    T[np.ix_(outside, outside)] = (
+        K[np.ix_(outside, outside)] - K[np.ix_(outside, inside)] @ T[np.ix_(inside, outside)]
+    )
+    return T
+
+
+def by_enumeration(K: Matrix, c: Vector, lower: Vector, upper: Vector, tolerance: float = 1e-9) -> Vector:
+    """The one point with the right signs, found among all active sets."""
+    n = c.size
+    for pattern in product((-1, 0, 1), repeat=n):
+        side = np.array(pattern)
+        free = side == 0
+        v = np.where(side < 0, lower, np.where(side > 0, upper, 0.0))
+        if not np.all(np.isfinite(v)):
+            continue
+        if free.any():
+            v[free] = np.linalg.solve(K[np.ix_(free, free)], -(c[free] + K[free] @ v))
+        w = K @ v + c
+        inside = np.all((v >= lower - tolerance) & (v <= upper + tolerance))
+        if inside and np.all(w[side < 0] >= -tolerance) and np.all(w[side > 0] <= tolerance):
+            return v
+    raise AssertionError("no active set fits")
+
+
+def settled(
+    K: Matrix, c: Vector, bound: Vector, start: Vector | None = None, members: np.ndarray | None = None
+) -> BoxProgram:
+    n = c.size
+    v = -bound if start is None else start
+    program = BoxProgram(K, c, -bound, bound, v, np.ones(n, dtype=bool) if members is None else members)
+    program.settle()
+    return program
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tableau_is_the_sweep_after_any_pivots_in_and_out(seed: int) -> None:
+    n, random = 7, np.random.default_rng(seed)
+    K = random_definite(n, seed)
+    tableau = Tableau(K)
+    np.testing.assert_array_equal(whole(tableau, n), K)
+    for k in random.integers(0, n, 25):
+        tableau.pivot(int(k))
+        expected = swept(K, tableau.basis)
+        np.testing.assert_allclose(whole(tableau, n), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+        assert tableau.diagonal(int(k)) == tableau.column(int(k))[k]
+    assert tableau.pivots == 25
+
+
+def test_tableau_from_a_basis_equals_pivoting_to_it() -> None:
+    K = random_definite(6, 3)
+    basis = np.array([True, False, True, True, False, False])
+    direct, stepwise = Tableau(K, basis), Tableau(K)
+    for k in (3, 0, 2):
+        stepwise.pivot(k)
+    np.testing.assert_allclose(whole(direct, 6), whole(stepwise, 6), atol=1e-11)
+    residual = np.arange(6.0)
+    solution = direct.solve(residual)
+    np.testing.assert_array_equal(solution[~basis], 0.0)
+    np.testing.assert_allclose((K @ solution)[basis], -residual[basis], atol=1e-12)
+
+
+def test_tableau_refuses_singular_pivots() -> None:
+    singular = np.array([[1.0, 1.0], [1.0, 1.0]])
+    tableau = Tableau(singular)
+    tableau.pivot(0)
+    with pytest.raises(SelectionError, match="coordinate 1"):
+        tableau.pivot(1)
+    with pytest.raises(SelectionError, match="singular"):
+        Tableau(np.zeros((2, 2)), np.array([True, False]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_changing_an_entry_equals_starting_from_the_changed_matrix(seed: int) -> None:
+    K = random_definite(6, seed)
+    basis = np.array([True, True, False, False, True, False])
+    tableau = Tableau(K, basis)
+    for j, b, change in ((2, 1, 0.3), (5, 0, -0.2), (3, 4, 0.1)):
+        tableau.change_entry(j, b, change)
+        K[j, b] += change
+        K[b, j] += change
+    np.testing.assert_allclose(whole(tableau, 6), swept(K, basis), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+@pytest.mark.parametrize("seed", range(6))
+def test_box_program_against_enumeration(n: int, seed: int) -> None:
+    random = np.random.default_rng(100 * n + seed)
+    K = random_definite(n, seed, 30.0)
+    c, bound = random.standard_normal(n) * 0.3, random.uniform(0.5, 2.0, n)
+    expected = by_enumeration(K, c, -bound, bound)
+    for start in (-bound, bound, bound * random.choice([-1.0, 1.0], n)):
+        program = settled(K, c, bound, start)
+        np.testing.assert_allclose(program.v, expected, atol=1e-10)
+        np.testing.assert_allclose(program.w, np.where(program.basis, 0.0, K @ program.v + c), atol=1e-13)
+        assert not program.violations(1e-12 * np.ones(n)).size
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_degenerate_integer_programs(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = 4
+    while True:
+        root = random.integers(-1, 2, (n, n)).astype(float)
+        K = root @ root.T
+        if np.linalg.eigvalsh(K)[0] > 0.05:
+            break
+    c = random.integers(-2, 3, n).astype(float)
+    expected = by_enumeration(K, c, -np.ones(n), np.ones(n))
+    for start in product((-1.0, 1.0), repeat=n):
+        program = settled(K, c, np.ones(n), np.array(start))
+        np.testing.assert_allclose(program.v, expected, atol=1e-12)
+        # Degenerate complementarity slides: whatever has w = 0 is in the basis.
+        assert np.array_equal(program.basis, np.abs(K @ program.v + c) < 1e-12)
+
+
+def test_the_order_of_coordinates_does_not_matter() -> None:
+    n, random = 12, np.random.default_rng(0)
+    K, c = random_definite(n, 1), 0.1 * random.standard_normal(n)
+    program = settled(K, c, np.ones(n))
+    for _ in range(5):
+        order = random.permutation(n)
+        moved = settled(K[np.ix_(order, order)], c[order], np.ones(n))
+        np.testing.assert_allclose(moved.v, program.v[order], atol=1e-11)
+        assert np.array_equal(moved.basis, program.basis[order])
+
+
+def test_a_program_follows_its_members_as_they_come_and_go() -> None:
+    n, random = 10, np.random.default_rng(5)
+    K = random_definite(n, 5)
+    program = BoxProgram(K, np.zeros(n), -np.ones(n), np.ones(n), np.ones(n), np.zeros(n, dtype=bool))
+    members = np.zeros(n, dtype=bool)
+    for k in random.permutation(n):
+        members[k] = True
+        program.members = members.copy()
+        program.settle()
+        z = np.flatnonzero(members)
+        outside = K[z] @ np.where(members, 0.0, program.v)
+        expected = by_enumeration(K[np.ix_(z, z)], outside, -np.ones(z.size), np.ones(z.size)) if z.size < 7 else None
+        if expected is not None:
+            np.testing.assert_allclose(program.v[z], expected, atol=1e-10)
+        program.refactor()
+        assert not program.violations(program.multiplier_error()).size
+    np.testing.assert_allclose(program.v, 0.0, atol=1e-12)  # the last one: no velocity costs nothing
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_simplex_program_against_its_dual_certificate(seed: int) -> None:
+    """The bordered program finds min l'Ml/2 on the simplex: M l = rate on the support, at least rate elsewhere."""
+    random = np.random.default_rng(seed)
+    n = 2 + seed % 5
+    M = random_definite(n, seed, 50.0)
+    K = np.block([[M, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
+    results = []
+    for first in range(n):
+        v, basis = np.zeros(n + 1), np.zeros(n + 1, dtype=bool)
+        v[first], basis[[first, n]] = 1.0, True
+        program = BoxProgram(
+            K,
+            np.append(np.zeros(n), -1.0),
+            np.append(np.zeros(n), -np.inf),
+            np.full(n + 1, np.inf),
+            v,
+            np.ones(n + 1, dtype=bool),
+            basis,
+            bordered=True,
+        )
+        program.settle()
+        weights = program.v[:n]
+        assert weights.sum() == pytest.approx(1.0, abs=1e-13)
+        rate = float(weights @ M @ weights)
+        assert np.all(weights >= 0)
+        assert np.all(M @ weights >= rate - 1e-12)
+        np.testing.assert_allclose((M @ weights)[weights > 1e-9], rate, atol=1e-12)
+        results.append(weights)
+    np.testing.assert_allclose(results, np.broadcast_to(results[0], (n, n)), atol=1e-11)
+
+
+def test_settle_refuses_what_it_cannot_solve() -> None:
+    indefinite = np.array([[1.0, 3.0], [3.0, 1.0]])
+    program = BoxProgram(
+        -np.eye(1), np.zeros(1), np.full(1, -np.inf), np.full(1, np.inf), np.zeros(1), np.zeros(1, dtype=bool)
+    )
+    assert not program.basis.any()
+    unbounded = BoxProgram(
+        np.zeros((1, 1)), np.array([-1.0]), np.zeros(1), np.full(1, np.inf), np.zeros(1), np.ones(1, dtype=bool)
+    )
+    with pytest.raises(SelectionError, match="unbounded"):
+        unbounded.settle()
+    # An indefinite program may have several solutions; any that is returned has its signs right.
+    program = settled(indefinite, np.zeros(2), np.ones(2))
+    assert not program.violations(1e-12 * np.ones(2)).size
