@@ -94,7 +94,8 @@ def certify(trajectory: Trajectory, samples: int = 1000, system: System | None =
         times = _sample_times(segment.t0, segment.t1, trajectory, samples)
         states, velocities = segment.state(times), segment.velocity(times)
         for t, x, v in zip(times, states.T, velocities.T, strict=True):
-            distance = known.inclusion_distance(float(t), x, v, segment.mode)
+            finite = bool(np.all(np.isfinite(x)) and np.all(np.isfinite(v)))
+            distance = known.inclusion_distance(float(t), x, v, segment.mode) if finite else np.inf
             values, scales = known.surface_values(float(t), x, segment.mode)
             if not distance <= inclusion:
                 inclusion, worst_t = distance, float(t)

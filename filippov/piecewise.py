@@ -131,6 +131,6 @@ def _codimension_one(
 
 def _pattern(key: Any) -> tuple[int, ...]:
     signs = key if isinstance(key, tuple) else (key,)
-    if not signs or any(s not in (-1, 1) for s in signs):
+    if any(s not in (-1, 1) for s in signs):
         raise InvalidInputError(f"fields must have keys of +1 and -1, got {key!r}")
     return tuple(int(s) for s in signs)

@@ -30,6 +30,9 @@ __all__ = ["METHODS", "RungeKuttaMotion"]
 
 METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
 
+MEETING = 1e-2
+"""Surfaces whose functions are below this share of the error tolerance at a switch are met there, at the same time."""
+
 ROOT_STEPS = 6
 """Corrections of a switching time by repeated steps; each squares the error."""
 
@@ -100,6 +103,7 @@ class RungeKuttaMotion(Motion):
     """
 
     certified = False
+    may_chatter = True
 
     def __init__(
         self, system: SwitchedSystem, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str
@@ -158,6 +162,13 @@ class RungeKuttaMotion(Motion):
             self._solver = None if not hasattr(solver, "f") else self._moved(solver, settled, regime)
         self.t, self.x, self._guards = t1, settled, after
         return _DensePiece(regime, dense, t0, t1, x0, settled)
+
+    def jump(self, t: float, x: Vector, surfaces: tuple[int, ...]) -> None:
+        """Go to a limit of switches; x is put onto all the surfaces involved if they meet nearby."""
+        met = np.array(surfaces, dtype=np.intp)
+        self.t, self.x = t, self.system.meeting_point(t, x, met)
+        self.on = self.system.touching(t, self.x, met)
+        self._solver, self._step_size, self.regime = None, None, None
 
     # -- stepping ----------------------------------------------------------------------------------------------------
 
@@ -311,7 +322,7 @@ class RungeKuttaMotion(Motion):
         """Return the surfaces slid on and those whose gaps have closed, as numbers."""
         gaps = regime.gaps(t, x)
         size = max(1.0, float(np.max(np.abs(x))))
-        met = regime.gap_surfaces[gaps <= 10.0 * (self.rtol * size + self.atol) * 1e-2]
+        met = regime.gap_surfaces[gaps <= MEETING * (self.rtol * size + self.atol)]
         return np.concatenate([regime.members, met])
 
 

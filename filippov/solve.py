@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from filippov.arguments import Vector, as_callable, as_positive, as_span, as_vector
+from filippov.chattering import Accumulation, ChatteringWatch
 from filippov.errors import (
     ChatteringError,
     FilippovError,
@@ -17,7 +18,7 @@ from filippov.errors import (
     InvalidTypeError,
     NonUniqueError,
 )
-from filippov.pieces import Piece, Segment
+from filippov.pieces import LinearPiece, Piece, Segment
 from filippov.switching import Mode, Switch, kind_of_switch
 from filippov.system import Candidate, Motion, System
 from filippov.trajectory import Trajectory
@@ -40,6 +41,7 @@ def solve(
     max_switches: int = 100_000,
     progress: bool = False,
     method: str = "DOP853",
+    chattering: str = "raise",
 ) -> Trajectory:
     """Solve the differential inclusion x' in F(t, x) in Filippov's sense.
 
@@ -67,6 +69,10 @@ def solve(
         Show a progress bar over t.
     method : {"DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
         Which of scipy's integrators carries a general system between switches; exact segments do not use it.
+    chattering : {"raise", "accumulate"}
+        What to do where infinitely many switches accumulate in finite time (intervals decaying geometrically): raise
+        `ChatteringError`, or go on from the extrapolated limit of times and states. The straight piece up to the limit is an
+        approximation, and the trajectory's certificate says how good.
 
     Returns
     -------
@@ -96,12 +102,14 @@ def solve(
     times = None if t_eval is None else _report_times(t_eval, t0, t1)
     watched = _as_events(events)
     choose = _as_chooser(nonunique)
+    if chattering not in ("raise", "accumulate"):
+        raise InvalidInputError(f"chattering must be 'raise' or 'accumulate', got {chattering!r}")
 
     run = _Run(system, t0, t1, start, watched, times, {"rtol": rtol, "atol": atol})
     try:
         run.motion = system.motion(t0, start, t1, rtol, atol, method)
         with _Progress(t0, t1, shown=progress) as bar:
-            run.loop(choose, max_switches, bar)
+            run.loop(choose, max_switches, bar, accumulate=chattering == "accumulate")
     except FilippovError as error:
         error.trajectory = run.finish(-1, str(error))
         raise
@@ -179,13 +187,14 @@ class _Run:
         self.pieces: list[Piece] = []
         self.segments: list[Segment] = []
         self.switches: list[Switch] = []
+        self.watch = ChatteringWatch()
         self.outcome = (0, "reached the end of t_span")
 
     @property
     def t(self) -> float:
         return self.t0 if self.motion is None else self.motion.t
 
-    def loop(self, choose: Chooser, max_switches: int, bar: _Progress) -> None:
+    def loop(self, choose: Chooser, max_switches: int, bar: _Progress, *, accumulate: bool) -> None:
         motion = self.motion
         assert motion is not None
         self._switch(motion, choose)
@@ -207,7 +216,33 @@ class _Run:
                     f"(max_switches = {max_switches})"
                 )
             if motion.t < self.t1:
+                recorded = len(self.switches)
                 self._switch(motion, choose)
+                if len(self.switches) > recorded and motion.may_chatter:
+                    limit = self.watch.add(self.switches[-1])
+                    if limit is not None:
+                        self._accumulate(motion, limit, choose, go_on=accumulate)
+
+    def _accumulate(self, motion: Motion, limit: Accumulation, choose: Chooser, *, go_on: bool) -> None:
+        """Refuse to follow an accumulation of switches, or go on from its limit."""
+        if not go_on:
+            raise ChatteringError(
+                f"switches accumulate at t = {limit.t:.9g} (ratio {limit.ratio:.4f} a switch, {len(self.switches)} so far, on "
+                f"surfaces {list(limit.surfaces)}): chattering='accumulate' goes on from there"
+            )
+        if limit.t >= self.t1:
+            return  # the end comes first: finitely many switches are left
+        self._close_segment()
+        start = motion.x
+        motion.jump(limit.t, limit.x, limit.surfaces)
+        rate = (motion.x - start) / (motion.t - self.switches[-1].t)
+        self.pieces.append(LinearPiece(self.switches[-1].t, motion.t, start, rate))
+        assert self.mode is not None
+        sides = self.mode.sides.copy()
+        sides[list(limit.surfaces)] = 0
+        self.mode = Mode(sides)
+        self.watch = ChatteringWatch()
+        self._switch(motion, choose)
 
     def _switch(self, motion: Motion, choose: Chooser) -> None:
         """Select the way on from the present point, record the switch, and enter the new mode."""

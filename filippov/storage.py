@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ __all__ = ["load_trajectory", "save_trajectory"]
 FORMAT = "filippov-trajectory-1"
 SERIES_TOLERANCE = 1e-14
 """Relative size of the last Chebyshev coefficient kept: curved pieces are stored to rounding."""
+
+UNREADABLE = (
+    *(KeyError, ValueError, IndexError, TypeError, AttributeError, NotImplementedError),  # from what the file says
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error),  # from how it is packed
+)
+"""What reading a file that is not a trajectory can raise."""
 
 
 def save_trajectory(trajectory: Trajectory, path: str | PathLike[str]) -> None:
@@ -78,7 +85,7 @@ def load_trajectory(path: str | PathLike[str], system: System | None = None) -> 
         )
     except FileNotFoundError:
         raise InvalidInputError(f"path must be an existing file, got {path}") from None
-    except (KeyError, ValueError, IndexError, TypeError, AttributeError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(f"path must be a trajectory file, got {path}: {error}") from None
@@ -157,6 +164,9 @@ def _unpack_segments(arrays: dict[str, NDArray[Any]]) -> list[Segment]:
     ]
     grouped: list[list[Piece]] = [[] for _ in modes]
     ends = np.cumsum(arrays["piece_length"])
+    shape = (int(ends[-1]) if ends.size else 0, arrays["start_x"].size if ends.size else 0)
+    if np.any(arrays["piece_length"] < 1) or any(arrays[f"piece_{name}"].shape != shape for name in ("states", "velocities")):
+        raise ValueError("its pieces do not fit their lengths")
     for k, (t0, t1), length, end in zip(
         arrays["piece_segment"], arrays["piece_span"], arrays["piece_length"], ends, strict=True
     ):
@@ -166,4 +176,6 @@ def _unpack_segments(arrays: dict[str, NDArray[Any]]) -> list[Segment]:
             grouped[k].append(LinearPiece(float(t0), float(t1), states[0], velocities[0]))
         else:
             grouped[k].append(ChebyshevPiece(float(t0), float(t1), states, velocities))
+    if not all(grouped):
+        raise ValueError("it holds a mode without pieces")
     return [Segment(mode, tuple(pieces)) for mode, pieces in zip(modes, grouped, strict=True)]

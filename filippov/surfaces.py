@@ -49,7 +49,7 @@ class Surfaces:
         """Return h(t, x), checked."""
         h = np.atleast_1d(np.asarray(self._function(t, x), dtype=np.float64))
         if self.count is None:
-            if h.ndim != 1 or h.size == 0:
+            if h.ndim != 1:
                 raise InvalidInputError(f"{self.name} must return a vector (m,), got shape {h.shape}")
             self.count = h.size
         elif h.shape != (self.count,):

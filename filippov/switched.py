@@ -68,6 +68,16 @@ class SwitchedSystem(System):
     def codimension_of(self, on: NDArray[np.bool_]) -> int:
         """Return the codimension of the switching set where these surfaces meet."""
 
+    def meeting_point(self, t: float, x: Vector, met: NDArray[np.intp]) -> Vector:
+        """Return x moved onto the surfaces `met` by Gauss-Newton steps."""
+        for _ in range(20):
+            h = self.surfaces(t, x)[met]
+            step, *_ = np.linalg.lstsq(self.surfaces.jacobian(t, x)[met], h, rcond=1e-10)
+            x = x - step
+            if np.max(np.abs(step)) <= 4.0 * EPS * max(1.0, float(np.max(np.abs(x)))):
+                break
+        return x
+
     # -- selection ----------------------------------------------------------------------------------------------------
 
     def regimes(

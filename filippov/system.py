@@ -72,6 +72,8 @@ class Motion(ABC):
         Whether the last `advance` ended because the mode ends here.
     certified : bool
         False once a step has been accepted on a safeguard rather than on a bound.
+    may_chatter : bool
+        Whether switches can accumulate; then `jump` is there to go past the accumulation.
     nfev, njev : int
         Evaluations of the field or gradient, and of its derivative, so far.
     """
@@ -80,6 +82,7 @@ class Motion(ABC):
     x: Vector
     at_switch: bool = False
     certified: bool = True
+    may_chatter: bool = False
     nfev: int = 0
     njev: int = 0
 
@@ -94,6 +97,10 @@ class Motion(ABC):
     @abstractmethod
     def advance(self, t_bound: float) -> Piece | None:
         """Move within the mode, at most to t_bound; None if the mode ends at once."""
+
+    def jump(self, t: float, x: Vector, surfaces: tuple[int, ...]) -> None:
+        """Go to the limit of accumulating switches, on the surfaces involved; only where `may_chatter`."""
+        raise NotImplementedError(f"{type(self).__name__} has no accumulations of switches")
 
 
 class System(ABC):

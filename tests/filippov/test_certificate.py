@@ -136,7 +136,7 @@ def test_a_surface_that_is_not_kept_is_rejected(path: Trajectory) -> None:
     sides[0] = 0
     segments[0] = Segment(Mode(sides), segments[0].pieces)
     certificate = rebuilt(path, segments).certify(100)
-    assert certificate.drift > 0.1
+    assert certificate.drift > 0.01
     assert not certificate.ok
 
 

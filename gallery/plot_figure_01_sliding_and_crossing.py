@@ -1,0 +1,42 @@
+"""
+Figure 1: sliding and crossing
+==============================
+
+The sign flow of f(x, y) = (y - a x)^2/2 + x (section 4.4) meets the line y = a x, on which df/dy = 0. With |a| < 1 it
+stays on the line and slides; with |a| > 1 it crosses. The picture shows the exact solution of both cases.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from discretizers.experiments.drawing import show_if_asked
+from filippov import solve
+from flows import SignFlow, Symbolic
+
+figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.4), layout="constrained")
+for axis, a in zip(axes, (0.5, 2.0), strict=True):
+    flow = SignFlow(Symbolic(f"(y - {a}*x)**2/2 + x", ["x", "y"]))
+    x = np.linspace(-0.65, 0.65, 2)
+    axis.plot(x, a * x, color="0.5", label="y = a x, where df/dy = 0")
+    for offset, colour in ((0.5, "#0072B2"), (-0.5, "#E69F00")):
+        path = solve(flow, (0, 1.1), [0.5, 0.5 * a + offset])
+        axis.plot(*path.y, color=colour, linewidth=2)
+        axis.plot(*path.y[:, 0], "o", color=colour)
+        for switch in path.switches:
+            axis.plot(*switch.x, "s", color="#D55E00")
+            print(f"a = {a:g}, from y - a x = {offset:+g}: {switch.kind} at t = {switch.t:.12g}")
+    axis.set(title=f"a = {a:g}", xlabel="x", ylabel="y")
+    axis.legend()
+
+# %%
+# The switch is computed, not stepped over. With s = y - a x the flow has s' = a - sign(s), so the line is reached at
+# t = |s| / |a - sign(s)|. On the line a sliding solution has the velocity (-1, -a), the element of the Filippov set
+# that keeps s = 0.
+
+flow = SignFlow(Symbolic("(y - 0.5*x)**2/2 + x", ["x", "y"]))
+path = solve(flow, (0, 1.1), [0.5, 0.75])
+point = path.switches[0]
+print(f"expected time {0.5 / abs(0.5 - 1):.12g}, found {point.t:.12g}")
+print(f"velocity on the line: {path.velocity(1.05)}")
+print(flow.classify(point.x))
+show_if_asked()
