@@ -10,6 +10,7 @@ from filippov.errors import (
 )
 from filippov.pieces import Segment
 from filippov.piecewise import PiecewiseSmooth
+from filippov.piecewise_affine import PiecewiseAffine
 from filippov.portrait import Portrait, portrait
 from filippov.regularization import filippov_regularization
 from filippov.relay import Relay
@@ -35,6 +36,7 @@ __all__ = [
     "InvalidTypeError",
     "Mode",
     "NonUniqueError",
+    "PiecewiseAffine",
     "PiecewiseSmooth",
     "Portrait",
     "Relay",

@@ -39,6 +39,8 @@ def _signs(k: int) -> NDArray[np.float64]:
 def _multilinear(F: Matrix, W: Matrix, near: Vector | None) -> list[Sliding]:
     """Solve sum_s prod_i (1 + s_i u_i)/2 W_s = 0 for u by Newton, from near weights or from a grid of starts."""
     k = W.shape[1]
+    if k == 2:
+        return _bilinear(F, W, near)
     signs = _signs(k)
     starts = [near] if near is not None else [np.zeros(k), *(0.7 * signs)]
     found: list[Sliding] = []
@@ -55,6 +57,52 @@ def _multilinear(F: Matrix, W: Matrix, near: Vector | None) -> list[Sliding]:
         # Continued past its end: say so by a failed slack instead of an exception inside an integrator's stage.
         found.append(Sliding(F.mean(axis=0), near, -np.ones(2 * k), 0.0))
     return found
+
+
+def _bilinear(F: Matrix, W: Matrix, near: Vector | None) -> list[Sliding]:
+    """Solve the two bilinear equations of codimension 2 in closed form: at most two solutions.
+
+    With W(u) = a + b u_1 + c u_2 + d u_1 u_2, eliminating u_2 leaves the quadratic
+    (a_2 + b_2 u_1)(c_1 + d_1 u_1) = (a_1 + b_1 u_1)(c_2 + d_2 u_1).
+    """
+    (m1, m2), (n1, n2), (p1, p2), (q1, q2) = W.tolist()
+    a1, b1, c1, d1 = m1 + n1 + p1 + q1, p1 + q1 - m1 - n1, n1 + q1 - m1 - p1, m1 - n1 - p1 + q1
+    a2, b2, c2, d2 = m2 + n2 + p2 + q2, p2 + q2 - m2 - n2, n2 + q2 - m2 - p2, m2 - n2 - p2 + q2
+    size = max(abs(value) for value in (a1, b1, c1, d1, a2, b2, c2, d2))
+    found: list[Sliding] = []
+    for u1 in _quadratic_roots(b2 * d1 - b1 * d2, a2 * d1 + b2 * c1 - a1 * d2 - b1 * c2, a2 * c1 - a1 * c2, size * size):
+        below1, below2 = c1 + d1 * u1, c2 + d2 * u1
+        if abs(below1) >= abs(below2):
+            u2 = -(a1 + b1 * u1) / below1 if below1 != 0.0 else 0.0
+        else:
+            u2 = -(a2 + b2 * u1) / below2
+        determinant = (b1 + d1 * u2) * below2 - below1 * (b2 + d2 * u2)
+        x, y = 0.5 * (1.0 + u1), 0.5 * (1.0 + u2)
+        weights = np.array([(1.0 - x) * (1.0 - y), (1.0 - x) * y, x * (1.0 - y), x * y])
+        slacks = np.array([1.0 - u1, 1.0 - u2, 1.0 + u1, 1.0 + u2])
+        found.append(Sliding(weights @ F, np.array([u1, u2]), slacks, determinant / (size * size)))
+    if near is not None:
+        if not found:
+            # Continued past its end: say so by a failed slack instead of an exception inside an integrator's stage.
+            return [Sliding(F.mean(axis=0), near, -np.ones(4), 0.0)]
+        found.sort(key=lambda sliding: float(np.max(np.abs(sliding.weights - near))))
+    return found
+
+
+def _quadratic_roots(a: float, b: float, c: float, size: float) -> list[float]:
+    """Return the real roots of a u^2 + b u + c, in their stable form; 0 for the zero polynomial."""
+    rounding = 16.0 * EPS * size
+    if abs(a) <= rounding:
+        if abs(b) <= rounding:
+            return [0.0] if abs(c) <= rounding else []
+        return [-c / b]
+    discriminant = b * b - 4.0 * a * c
+    if discriminant < 0.0:
+        return []
+    q = -0.5 * (b + (discriminant**0.5 if b >= 0 else -(discriminant**0.5)))
+    if q == 0.0:
+        return [0.0]
+    return [q / a, c / q] if discriminant > 0.0 else [q / a]
 
 
 def _weights(u: Vector, signs: Matrix) -> tuple[Matrix, Vector]:

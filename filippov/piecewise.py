@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ class PiecewiseSmooth(SignPatternSystem):
         when it is needed.
     jac : callable (t, x) -> (m, n), optional
         Jacobian of `switching` in x; by central differences if not given, which `jacobian_is_approximate` tells.
+    rate : callable (t, x) -> (m,), optional
+        Partial derivative of `switching` in t; by central differences if not given.
     selection : {"multilinear", "hull-least-norm", "moments"}
         Which velocity is taken where the trajectory slides on two or more surfaces and the hull of the 2^k fields holds
         several; see Notes. On one surface there is only one.
@@ -59,11 +62,12 @@ class PiecewiseSmooth(SignPatternSystem):
         fields: Mapping[Any, Any],
         *,
         jac: Any = None,
+        rate: Any = None,
         selection: str = "multilinear",
         dim: int | None = None,
     ) -> None:
         super().__init__(dim)
-        self.surfaces = Surfaces("switching", switching, jac)
+        self.surfaces = Surfaces("switching", switching, jac, rate)
         if not isinstance(fields, Mapping) or not fields:
             raise InvalidInputError(
                 "fields must be a mapping from sign patterns to callables, and not be empty"
@@ -74,24 +78,27 @@ class PiecewiseSmooth(SignPatternSystem):
         if selection not in SELECTIONS:
             raise InvalidInputError(f"selection must be one of {', '.join(SELECTIONS)}, got {selection!r}")
         self.selection = selection
+        self._checked: dict[tuple[int, ...], Callable[[float, Vector], Vector]] = {}
 
     def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
         """Return the field of a region, checked."""
+        return self.pattern_function(sides)(t, x)
+
+    def pattern_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
+        """Return the field of a region as a function that checks what the user's returns."""
         key = tuple(sides.tolist())
-        field = self.fields.get(key)
-        if field is None:
-            expected = len(next(iter(self.fields)))
-            if len(key) != expected:
-                raise InvalidInputError(
-                    f"fields must have keys of length {len(key)}, one sign a surface, got {expected}"
-                )
-            raise InvalidInputError(f"fields has no entry for region {key}, reached at t = {t:.6g}, x = {x}")
-        f = np.asarray(field(t, x), dtype=np.float64)
-        if f.shape != x.shape:
-            raise InvalidInputError(f"fields[{key}] must return shape {x.shape}, got {f.shape}")
-        if not np.isfinite(f).all():
-            raise FilippovError(f"fields[{key}] is not finite at t = {t:.6g}, x = {x}")
-        return f
+        checked = self._checked.get(key)
+        if checked is None:
+            field = self.fields.get(key)
+            if field is None:
+                expected = len(next(iter(self.fields)))
+                if len(key) != expected:
+                    raise InvalidInputError(
+                        f"fields must have keys of length {len(key)}, one sign a surface, got {expected}"
+                    )
+                raise InvalidInputError(f"fields has no entry for region {key}, which was reached")
+            checked = self._checked[key] = _check(key, field)
+        return checked
 
     def slidings(
         self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
@@ -110,6 +117,19 @@ class PiecewiseSmooth(SignPatternSystem):
 
     def __repr__(self) -> str:
         return f"PiecewiseSmooth({self.dim or 'n'} states, {len(self.fields)} regions, selection={self.selection!r})"
+
+
+def _check(key: tuple[int, ...], field: Any) -> Callable[[float, Vector], Vector]:
+    def checked(t: float, x: Vector) -> Vector:
+        f = np.asarray(field(t, x), dtype=np.float64)
+        if f.shape != x.shape:
+            raise InvalidInputError(f"fields[{key}] must return shape {x.shape}, got {f.shape}")
+        # One dot product instead of a mask: this is called at every stage.
+        if not isfinite(f @ f) and not np.isfinite(f).all():
+            raise FilippovError(f"fields[{key}] is not finite at t = {t:.6g}, x = {x}")
+        return f
+
+    return checked
 
 
 def _codimension_one(

@@ -26,6 +26,8 @@ class Relay(SignPatternSystem):
     switching : callable (t, x) -> (m,)
     jac : callable (t, x) -> (m, n), optional
         Jacobian of `switching` in x; by central differences if not given, which `jacobian_is_approximate` tells.
+    rate : callable (t, x) -> (m,), optional
+        Partial derivative of `switching` in t; by central differences if not given.
     dim : int, optional
         Number of states; else learnt from the first state.
 
@@ -46,7 +48,7 @@ class Relay(SignPatternSystem):
     ) -> None:
         super().__init__(dim)
         self._drift, self._gain = as_callable("drift", drift), as_callable("gain", gain)
-        self.surfaces = Surfaces("switching", switching, jac)
+        self.surfaces = Surfaces("switching", switching, jac, rate)
 
     def _terms(self, t: float, x: Vector) -> tuple[Vector, Matrix]:
         a = np.asarray(self._drift(t, x), dtype=np.float64)

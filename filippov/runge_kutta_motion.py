@@ -8,7 +8,7 @@ again, exactly to the root, so that switching states have the full order of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,9 @@ __all__ = ["METHODS", "RungeKuttaMotion"]
 
 METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
 
+NEGLIGIBLE_BEND = 1e-7
+"""Corrections of a switching time below this share of the step are made along the velocity: the path bends by their square."""
+
 MEETING = 1e-2
 """Surfaces whose functions are below this share of the error tolerance at a switch are met there, at the same time."""
 
@@ -38,12 +41,23 @@ ROOT_STEPS = 6
 
 
 class _DensePiece(Piece):
-    """One integrator step, its states put back onto the surfaces slid on."""
+    """One integrator step, its states put back onto the surfaces slid on.
 
-    def __init__(self, regime: Regime, dense: Any, t0: float, t1: float, x0: Vector, x1: Vector) -> None:
-        self._regime, self._dense = regime, dense
+    The dense output of a one-step method is made when it is first asked for, by taking the step once more: most pieces of a
+    path that is only wanted at its ends never need it.
+    """
+
+    def __init__(
+        self, regime: Regime, dense: Any, t0: float, t1: float, x0: Vector, x1: Vector, step: Callable[[], Any]
+    ) -> None:
+        self._regime, self._interpolant, self._step = regime, dense, step
         self._ends = (t0, x0, t1, x1)
         self.t0, self.t1 = t0, t1
+
+    def _dense(self, t: float) -> Vector:
+        if self._interpolant is None:
+            self._interpolant = self._step()
+        return np.asarray(self._interpolant(t))
 
     def _at(self, t: float) -> Vector:
         t0, x0, t1, x1 = self._ends
@@ -51,7 +65,7 @@ class _DensePiece(Piece):
             return x0
         if t == t1:
             return x1
-        return project(self._regime, t, np.asarray(self._dense(t)))
+        return project(self._regime, t, self._dense(t))
 
     def state(self, t: Vector) -> Matrix:
         """Return x at times t (m,), shape (n, m)."""
@@ -113,6 +127,7 @@ class RungeKuttaMotion(Motion):
         self.system, self.t, self.x = system, t, x.copy()
         self.t_end, self.rtol, self.atol = t_end, max(rtol, 2.3e-14), atol
         self._solver_class = getattr(integrate, method)
+        self._one_step = method in ("DOP853", "RK45", "RK23")
         self.regime: Regime | None = None
         self._solver: Any = None
         self._sides: NDArray[np.int8] | None = None
@@ -152,16 +167,17 @@ class RungeKuttaMotion(Motion):
             raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
         t1, x1 = float(solver.t), np.array(solver.y)
         after = self._look(regime, t1, x1, np.asarray(solver.f) if hasattr(solver, "f") else None)
-        dense = solver.dense_output()
-        failure = self._first_failure(regime, dense, t0, t1, before, after)
-        if failure is not None:
-            return self._switch_at(regime, dense, t0, x0, failure)
+        dense = None if self._one_step and not self._suspicious(before, after, t1 - t0) else solver.dense_output()
+        if dense is not None:
+            failure = self._first_failure(regime, dense, t0, t1, before, after)
+            if failure is not None:
+                return self._switch_at(regime, dense, t0, x0, failure)
         self._step_size = t1 - t0
         settled = project(regime, t1, x1)
         if settled is not x1:
             self._solver = None if not hasattr(solver, "f") else self._moved(solver, settled, regime)
         self.t, self.x, self._guards = t1, settled, after
-        return _DensePiece(regime, dense, t0, t1, x0, settled)
+        return _DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._step_to(regime, t0, x0, t1)[2])
 
     def jump(self, t: float, x: Vector, surfaces: tuple[int, ...]) -> None:
         """Go to a limit of switches; x is put onto all the surfaces involved if they meet nearby."""
@@ -203,6 +219,14 @@ class RungeKuttaMotion(Motion):
         return regime.gaps(t, x), regime.gap_rates(t, x, velocity), slacks
 
     # -- guards ---------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _suspicious(
+        before: tuple[Vector, Vector, Vector], after: tuple[Vector, Vector, Vector], h: float
+    ) -> bool:
+        """Whether the guards at the ends of a step leave open that one fails within it (slacks always do)."""
+        (g0, r0, s0), (g1, r1, _) = before, after
+        return bool(s0.size or (_cubic_minimum(g0, r0 * h, g1, r1 * h) < 0).any())
 
     def _first_failure(
         self,
@@ -281,12 +305,16 @@ class RungeKuttaMotion(Motion):
             correction = self._correction(regime, dense, t0, t, x)
             if correction is None or abs(correction) <= 4.0 * EPS * abs(t) or not t0 < t + correction:
                 break
+            if abs(correction) <= NEGLIGIBLE_BEND * (t - t0):
+                x = x + correction * regime.evaluate(t, x)[0]
+                t += correction
+                break
             t, x, dense = self._step_to(regime, t0, x0, t + correction)
         x = project(regime, t, x)
         self.t, self.x = t, x
         self._step_size = None
         self.on = self.system.touching(t, x, self._met(regime, t, x))
-        return _DensePiece(regime, dense, t0, t, x0, x)
+        return _DensePiece(regime, dense, t0, t, x0, x, lambda: dense)
 
     def _step_to(self, regime: Regime, t0: float, x0: Vector, t: float) -> tuple[float, Vector, Any]:
         solver = self._new_solver(regime, t0, x0, t, t - t0)

@@ -6,6 +6,7 @@ Off all surfaces u_i = sign h_i. Sliding on the surfaces I needs u_I with d/dt h
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -50,6 +51,10 @@ class SignPatternSystem(SwitchedSystem):
     @abstractmethod
     def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
         """Return the field where all signs are given by sides, (n,)."""
+
+    def pattern_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
+        """Return the field of one sign pattern as a function of (t, x)."""
+        return lambda t, x: self.pattern_field(t, x, sides)
 
     @abstractmethod
     def slidings(
@@ -135,11 +140,12 @@ class SignRegime(Regime):
         self.gap_surfaces = np.flatnonzero(sides != 0)
         self._outward = self.mode.sides[self.gap_surfaces].astype(np.float64)
         self._weights, self._sense = weights, sense
+        self._field = system.pattern_function(self.mode.sides) if not self.members.size else None
 
     def evaluate(self, t: float, x: Vector) -> tuple[Vector, Vector]:
         """Return the velocity and, while sliding, the slacks and the sense of the sliding."""
-        if not self.members.size:
-            return self.system.pattern_field(t, x, self.mode.sides), _NONE
+        if self._field is not None:
+            return self._field(t, x), _NONE
         sliding = self.system.slidings(t, x, self.mode.sides, self.members, self._weights)[0]
         return sliding.velocity, np.append(sliding.slacks, self._sense * sliding.turn)
 

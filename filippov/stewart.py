@@ -32,6 +32,8 @@ class Stewart(SwitchedSystem):
     indicators : callable (t, x) -> (r,)
     jac : callable (t, x) -> (r, n), optional
         Jacobian of `indicators`; by central differences if not given, which `jacobian_is_approximate` tells.
+    rate : callable (t, x) -> (r,), optional
+        Partial derivative of `indicators` in t; by central differences if not given.
     dim : int, optional
         Number of states; else learnt from the first state.
 
@@ -47,12 +49,12 @@ class Stewart(SwitchedSystem):
         If something is not callable or has the wrong shape.
     """
 
-    def __init__(self, fields: Any, indicators: Any, *, jac: Any = None, dim: int | None = None) -> None:
+    def __init__(self, fields: Any, indicators: Any, *, jac: Any = None, rate: Any = None, dim: int | None = None) -> None:
         super().__init__(dim)
         self.fields = [as_callable(f"fields[{i}]", field) for i, field in enumerate(fields)]
         if len(self.fields) < 2:
             raise InvalidInputError(f"fields must hold at least two fields, got {len(self.fields)}")
-        self.surfaces = Surfaces("indicators", indicators, jac)
+        self.surfaces = Surfaces("indicators", indicators, jac, rate)
 
     def _indicators(self, t: float, x: Vector) -> Vector:
         phi = self.surfaces(t, x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -47,14 +48,17 @@ class Surfaces:
 
     def __call__(self, t: float, x: Vector) -> Vector:
         """Return h(t, x), checked."""
-        h = np.atleast_1d(np.asarray(self._function(t, x), dtype=np.float64))
+        h = np.asarray(self._function(t, x), dtype=np.float64)
+        if h.ndim == 0:
+            h = h[None]
         if self.count is None:
             if h.ndim != 1:
                 raise InvalidInputError(f"{self.name} must return a vector (m,), got shape {h.shape}")
             self.count = h.size
         elif h.shape != (self.count,):
             raise InvalidInputError(f"{self.name} must return shape ({self.count},), got {h.shape}")
-        if not np.all(np.isfinite(h)):
+        # One dot product instead of a mask: this is called at every guard of every step.
+        if not isfinite(h @ h) and not np.isfinite(h).all():
             i = int(np.flatnonzero(~np.isfinite(h))[0])
             raise FilippovError(f"{self.name} is not finite on surface {i} at t = {t:.6g}, x = {_short(x)}")
         return h

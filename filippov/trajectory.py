@@ -104,9 +104,7 @@ class Trajectory:
     @property
     def arrival_time(self) -> float | None:
         """Time at which an equilibrium was reached, or None."""
-        if self.segments and self.segments[0].mode.resting:
-            return self.segments[0].t0
-        return next((switch.t for switch in self.switches if switch.kind == "arrival"), None)
+        return next((segment.t0 for segment in self.segments if segment.mode.resting), None)
 
     @cached_property
     def y(self) -> Matrix:

@@ -34,7 +34,8 @@ def linear_motion(objective: Quadratic, family: FaceFamily, t: float, x: Vector)
     """Return the motion for a quadratic: pivoted where it is positive definite, otherwise selected afresh."""
     Q = objective.Q
     # Selection and switching are blind to the scale of f; a power of two makes them so bit for bit.
-    scale = 2.0 ** -np.ceil(np.log2(max(float(np.max(np.abs(Q))), np.finfo(float).tiny)))
+    largest = float(np.max(np.abs(Q)))
+    scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
     H, b = scale * Q, scale * objective.b
     selector: Selector
     if not objective.convex or objective.strong_convexity * scale <= 64.0 * EPS * x.size:

@@ -14,12 +14,13 @@ from filippov import solve
 from flows import SignFlow, Symbolic
 
 figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.4), layout="constrained")
-for axis, a in zip(axes, (0.5, 2.0), strict=True):
+cases = ((0.5, (0.25, -0.25), 0.8), (2.0, (-0.25, -0.5), 0.55))
+for axis, (a, offsets, end) in zip(axes, cases, strict=True):
     flow = SignFlow(Symbolic(f"(y - {a}*x)**2/2 + x", ["x", "y"]))
-    x = np.linspace(-0.65, 0.65, 2)
+    x = np.linspace(-0.55, 0.45, 2)
     axis.plot(x, a * x, color="0.5", label="y = a x, where df/dy = 0")
-    for offset, colour in ((0.5, "#0072B2"), (-0.5, "#E69F00")):
-        path = solve(flow, (0, 1.1), [0.5, 0.5 * a + offset])
+    for offset, colour in zip(offsets, ("#0072B2", "#E69F00"), strict=True):
+        path = solve(flow, (0, end), [0.3, 0.3 * a + offset])
         axis.plot(*path.y, color=colour, linewidth=2)
         axis.plot(*path.y[:, 0], "o", color=colour)
         for switch in path.switches:
@@ -34,9 +35,9 @@ for axis, a in zip(axes, (0.5, 2.0), strict=True):
 # that keeps s = 0.
 
 flow = SignFlow(Symbolic("(y - 0.5*x)**2/2 + x", ["x", "y"]))
-path = solve(flow, (0, 1.1), [0.5, 0.75])
+path = solve(flow, (0, 0.8), [0.3, 0.4])
 point = path.switches[0]
-print(f"expected time {0.5 / abs(0.5 - 1):.12g}, found {point.t:.12g}")
-print(f"velocity on the line: {path.velocity(1.05)}")
+print(f"expected time {0.25 / abs(0.5 - 1):.12g}, found {point.t:.12g}")
+print(f"velocity on the line: {path.velocity(0.7)}")
 print(flow.classify(point.x))
 show_if_asked()

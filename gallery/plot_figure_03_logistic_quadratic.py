@@ -2,8 +2,9 @@
 Figure 3: the logistic-quadratic objective
 ==========================================
 
-SignGD and inertial SignGD (the paper's ASGD, momentum 0.9) on sum_i log(1 + exp(a_i'x)) + x'Qx/2, with the adaptive step
-||g||_1 / sum L_i and with constant steps. Inertia saves most of the iterations; a constant step stalls at its own size.
+SignGD and inertial SignGD (the paper's ASGD, momentum 0.9) on sum_i log(1 + exp(a_i'x)) + x'Qx/2, with the adaptive
+step ||g||_1 / sum L_i and with constant steps. Inertia saves most of the iterations; a constant step stalls at its own
+size.
 """
 
 from discretizers.experiments import logistic_quadratic, run_methods, run_tuned

@@ -2,11 +2,11 @@
 Figure 4: the smooth maximum
 ============================
 
-The same methods on tau log sum_i exp((a_i'x - b_i)/tau) + x'Qx/2, ill-conditioned. Without a restart the inertial method
-may climb for a few steps, and is still far ahead of SignGD.
+The same methods on tau log sum_i exp((a_i'x - b_i)/tau) + x'Qx/2, ill-conditioned. Without a restart the inertial
+method may climb for a few steps, and is still far ahead of SignGD.
 """
 
-from discretizers.experiments import smooth_max, run_methods, run_tuned
+from discretizers.experiments import run_methods, run_tuned, smooth_max
 from discretizers.experiments.drawing import convergence_figure, print_runs, show_if_asked
 
 problem = smooth_max(seed=0, condition=1000.0)

@@ -2,8 +2,8 @@
 Figure 5: ridge logistic regression
 ===================================
 
-The same methods on 1/N sum_i log(1 + exp(-y_i a_i'x)) + mu/2 ||x||^2 with Gaussian features, standardised. The gap of
-SignGD falls slowly in its tail, because its adaptive step divides by the sum of all L_i.
+The same methods on 1/N sum_i log(1 + exp(-y_i a_i'x)) + mu/2 ||x||^2 with Gaussian features, standardised. SignGD
+is fast at first and slow in its tail; inertia with adaptive steps keeps its speed down to rounding.
 """
 
 from discretizers.experiments import ridge_logistic, run_methods, run_tuned

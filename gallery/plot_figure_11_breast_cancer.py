@@ -71,8 +71,8 @@ figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", nco
 
 # %%
 # The table: iterations to a thousandth of the first gap, the last gap, the share of test patients classified correctly,
-# and how far the orbit is from that of the exact sign flow (Hausdorff distance, time forgotten; normalized GD, greedy CD
-# and inertial schemes follow other paths).
+# and how far the orbit is from that of the exact sign flow (Hausdorff distance, time forgotten; normalized GD, greedy
+# CD and inertial schemes follow other paths).
 
 
 def accuracy(x):

@@ -39,7 +39,7 @@ figure.suptitle("Velocity of the flow (orange-red) for one -g (grey)")
 
 h = 0.1
 rows = []
-descent = CustomScheme(lambda x, grad: x - h * grad(x), h=h, name="gradient descent")
+descent = CustomScheme(lambda x, g: x - h * g, "gradient descent", step=h)
 moved = run(descent, objective, x, 1).y[:, 1]
 error = np.max(np.abs(moved - (x + h * GradientFlow(objective).field(0.0, x))))
 rows.append(("none", "-g", "x - h g", "gradient descent", "-", "-", f"{error:.1e}"))
@@ -50,6 +50,14 @@ for name, (norm, scheme, formula, method) in cases.items():
     dual = float(g @ velocity + norm.dual.value(g))
     error = np.max(np.abs(run(scheme(h), objective, x, 1).y[:, 1] - (x + h * velocity)))
     rows.append((name, formula, "x + h v", method, f"{excess:.1e}", f"{dual:.1e}", f"{error:.1e}"))
-header = ("constraint", "flow v", "Euler step", "method", "sampled slope - <g, v>", "<g, v> + ||g||_*", "step error")
+header = (
+    "constraint",
+    "flow v",
+    "Euler step",
+    "method",
+    "sampled slope - <g, v>",
+    "<g, v> + ||g||_*",
+    "step error",
+)
 print_table("Table 1", header, rows)
 show_if_asked()

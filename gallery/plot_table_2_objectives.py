@@ -3,8 +3,8 @@ Table 2: objectives and their constants
 =======================================
 
 The three benchmark objectives with their strong convexity mu and coordinate-wise constants L_i. The picture shows the
-least eigenvalue of diag(L) - Hess f along random rays: where it is negative, the bound (5.2) that the convergence theory
-stands on fails. The diagonal bounds max H_ii fail; row sums do not.
+least eigenvalue of diag(L) - Hess f along random rays: where it is negative, the bound (5.2) that the convergence
+theory stands on fails. The diagonal bounds max H_ii fail; row sums do not.
 """
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,11 @@ from discretizers.experiments.drawing import print_table, show_if_asked
 problems = [logistic_quadratic(0), smooth_max(0), ridge_logistic(0)]
 formulas = (
     ("sum_i log(1 + exp(a_i'x)) + x'Qx/2", "lambda_min(Q)", "row sums of |A'A/4 + Q|"),
-    ("tau log sum_i exp((a_i'x - b_i)/tau) + x'Qx/2", "lambda_min(Q)", "row sums of |C'C/(2 tau) + Q|, or by ranges"),
+    (
+        "tau log sum_i exp((a_i'x - b_i)/tau) + x'Qx/2",
+        "lambda_min(Q)",
+        "row sums of |C'C/(2 tau) + Q|, or by ranges",
+    ),
     ("1/N sum_i log(1 + exp(-y_i a_i'x)) + mu/2 ||x||^2", "mu", "row sums of |A'A/(4N) + mu I|"),
 )
 rng = np.random.default_rng(0)
@@ -59,7 +63,14 @@ axes[0].legend()
 # At every sampled point the Hessian is at least mu I, and diag(L) - H is positive semidefinite for the row sums. With
 # the bounds of the diagonal alone, which is what "partial derivative i is L_i-Lipschitz along e_i" says, it is not.
 
-header = ("objective", "mu", "least eigenvalue of H", "sum of L_i", "diag(L) - H, row sums", "diag(L) - H, max H_ii")
+header = (
+    "objective",
+    "mu",
+    "least eigenvalue of H",
+    "sum of L_i",
+    "diag(L) - H, row sums",
+    "diag(L) - H, max H_ii",
+)
 print_table("Table 2, with the least eigenvalues found", header, rows)
 
 # %%

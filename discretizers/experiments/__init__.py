@@ -1,7 +1,7 @@
 """The paper's experiments (section 7, appendix): data, protocol, and verdicts on its observations."""
 
+from discretizers.experiments.claims import CLAIMS
 from discretizers.experiments.observations import (
-    CLAIMS,
     largest_increase,
     observe,
     sliding_chatter,

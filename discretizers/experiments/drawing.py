@@ -55,7 +55,11 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
     table = Table(*header, title=title)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        # A file or pipe has no width to keep to.
+        console = Console(width=console.measure(table, options=console.options.update_width(1000)).maximum)
+    console.print(table)
 
 
 def print_runs(title: str, runs: Mapping[str, Iterates], fraction: float = 1e-3) -> None:

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from filippov.arguments import Vector
 from filippov.errors import InvalidInputError
 
-__all__ = ["CONFIRMED", "REFUTED", "Claim", "Measurement", "Observation", "Verdict", "judge"]
+__all__ = ["CONFIRMED", "REFUTED", "Claim", "Measurement", "Observation", "Verdict", "cell", "judge"]
 
 CONFIRMED = 0.9
 """Confirmed: the claim holds on at least this share of the seeds in every setting."""
@@ -97,7 +97,7 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """"confirmed", "refuted" or "depends"."""
+        """The verdict: "confirmed", "refuted" or "depends"."""
         shares = [measurement.share for measurement in self.measurements]
         if min(shares) >= CONFIRMED:
             return "confirmed"
@@ -117,11 +117,14 @@ class Verdict:
         for m in self.measurements:
             low, high = m.share_band
             spread = f"{np.min(m.values):.3g} to {np.max(m.values):.3g}"
-            quartiles = " | ".join(f"{q:.3g}" for q in m.quartiles)
-            lines.append(
-                f"| {m.setting} | {m.values.size} | {m.share:.0%} | {low:.0%} to {high:.0%} | {quartiles} | {spread} |"
-            )
+            cells = (cell(m.setting), str(m.values.size), f"{m.share:.0%}", f"{low:.0%} to {high:.0%}")
+            lines.append("| " + " | ".join((*cells, *(f"{q:.3g}" for q in m.quartiles), spread)) + " |")
         return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """Return text for a cell of a Markdown table, where a bare bar would end the cell."""
+    return text.replace("|", "\\|")
 
 
 def judge(claims: Sequence[Claim], observations: Iterable[Observation]) -> tuple[Verdict, ...]:
