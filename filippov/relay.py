@@ -44,7 +44,14 @@ class Relay(SignPatternSystem):
     """
 
     def __init__(
-        self, drift: Any, gain: Any, switching: Any, *, jac: Any = None, dim: int | None = None
+        self,
+        drift: Any,
+        gain: Any,
+        switching: Any,
+        *,
+        jac: Any = None,
+        rate: Any = None,
+        dim: int | None = None,
     ) -> None:
         super().__init__(dim)
         self._drift, self._gain = as_callable("drift", drift), as_callable("gain", gain)

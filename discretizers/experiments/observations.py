@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from discretizers.experiments.verdicts import Observation
 from discretizers.iterates import Iterates
 from discretizers.projected import OneHitFreeze, TwoHitSliding
 from discretizers.run import run
-from discretizers.schemes import SignGD
+from discretizers.schemes import Scheme, SignGD
 from discretizers.steps import Adaptive, FaceAware
 from discretizers.theory import check_theory
 from filippov.arguments import Vector
@@ -85,7 +85,7 @@ def sliding_chatter(slope: float, offset: float) -> dict[str, tuple[Comparison, 
     entry = abs(offset) / (1.0 - slope * np.sign(offset))
     trajectory = solve(SignFlow(objective), (0.0, entry + SLIDING_TIME), start)
     steps = int(np.ceil((entry + SLIDING_TIME) / SLIDING_STEP))
-    makers = {"SignGD": SignGD, "one-hit freeze": OneHitFreeze, "two-hit sliding": TwoHitSliding}
+    makers: dict[str, Callable[[float], Scheme]] = {"SignGD": SignGD, "one-hit freeze": OneHitFreeze, "two-hit sliding": TwoHitSliding}
     runs = {name: run(make(SLIDING_STEP), objective, start, steps) for name, make in makers.items()}
     return {name: (compare(trajectory, iterates), iterates) for name, iterates in runs.items()}
 
@@ -110,9 +110,8 @@ def _descent(setting: str, problem: Problem) -> Iterator[Observation]:
     reports = [
         check_theory(iterates, objective, minimizer=minimizer) for iterates in (plain, aware, inertial)
     ]
-    failures = sum(
-        not each.holds for report in reports for each in (*report.inequalities, *report.assumptions)
-    )
+    failures = sum(not each.holds for report in reports for each in report.inequalities)
+    failures += sum(not each.holds for report in reports for each in report.assumptions)
     yield Observation("theory", setting, float(failures), failures == 0)
     if "smooth max" in setting:
         return

@@ -25,8 +25,6 @@ __all__ = ["draw_portrait", "section_4_4", "simulate"]
 SHOWN = 40
 """Rows of the switch table on the screen; the file has them all."""
 
-NORMS = {"linf": LInf, "l1": L1, "l2": L2}
-
 console = Console()
 
 
@@ -42,18 +40,10 @@ def simulate(
     progress: bool = False,
 ) -> None:
     """Solve one flow, print what happened and write it to a folder."""
-    if source in DATASETS:
-        objective: SmoothObjective = dataset_objective(source, mu=mu)
-        start = np.zeros(objective.dim) if x0 is None else as_vector("x0", x0, objective.dim)
-    elif _looks_like_a_name(source):
-        raise InvalidInputError(f"source must be an expression or a data set ({', '.join(DATASETS)}), got {source!r}")
-    else:
-        objective = Symbolic(source)
-        if x0 is None:
-            raise InvalidInputError(f"x0 must be given: {objective.dim} comma-separated numbers")
-        start = as_vector("x0", x0, objective.dim)
+    given = read_source(source, x0, mu)
+    objective, start = given.objective, given.start
     system = flow_of(objective, norm)
-    end = _default_end(objective, start) if t is None else t
+    end = default_end(objective, start) if t is None else t
     try:
         trajectory = solve(system, (0.0, end), start, nonunique=nonunique, progress=progress)
     except FilippovError as error:
@@ -65,15 +55,6 @@ def simulate(
     _report(trajectory, objective)
     _write(trajectory, system, out)
     console.print(f"Wrote trajectory.npz, switches.csv and trajectory.png to {out}.")
-
-
-def flow_of(objective: SmoothObjective, norm: str) -> GradientFlow | NormFlow:
-    """Return the flow of an objective under the named constraint."""
-    if norm == "none":
-        return GradientFlow(objective)
-    if norm not in NORMS:
-        raise InvalidInputError(f"norm must be one of {', '.join(NORMS)}, none, got {norm!r}")
-    return NormFlow(objective, NORMS[norm]())
 
 
 def section_4_4(out: Path) -> None:
@@ -117,20 +98,6 @@ def draw_portrait(expression: str, norm: str, xlim: list[float], ylim: list[floa
         f"Wrote {path}: {len(drawn.curves)} switching curves, {len(drawn.points)} special points, "
         f"{len(drawn.trajectories)} trajectories, {drawn.failures} of them not unique or failed."
     )
-
-
-def _looks_like_a_name(source: str) -> bool:
-    """A hyphenated word is a mistyped data set rather than a difference of letters."""
-    return source.replace("-", "").isalpha() and "-" in source and len(source) > 4
-
-
-def _default_end(objective: SmoothObjective, start: np.ndarray) -> float:
-    """Return a time well past the arrival: descent at unit speed needs far less than 1000 times the distance."""
-    try:
-        minimizer, _ = objective.minimize()
-    except FilippovError as error:
-        raise InvalidInputError(f"t must be given, because the minimiser is not known: {error}") from None
-    return 1000.0 * (1.0 + float(np.sum(np.abs(minimizer - start))))
 
 
 def _report(trajectory: Trajectory, objective: SmoothObjective) -> None:
