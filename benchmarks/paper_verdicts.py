@@ -42,8 +42,8 @@ every setting. **Refuted**: on at most {REFUTED:.0%} in every setting. **Depends
 The text of the paper at hand has lost its numbers, so problem sizes, conditions and budgets are chosen here (and in
 `discretizers/experiments/problems.py`): n = 50 and N = 100 unless a setting says otherwise, Q = U'DU with Haar U and
 geometric D, ridge 0.01, momentum 0.9, L_i by row sums so that (5.2) holds unless a setting says otherwise, {BUDGET}
-steps where constant steps are tuned (grid {STEP_GRID[0]:g} to {STEP_GRID[-1]:g}, three a decade). A verdict is about these
-settings, not about the paper's own runs, which cannot be repeated.
+steps where constant steps are tuned (grid {STEP_GRID[0]:g} to {STEP_GRID[-1]:g}, three a decade). A verdict is
+about these settings, not about the paper's own runs, which cannot be repeated.
 
 | claim | origin | verdict | holds on (least to largest share of the seeds) |
 |---|---|---|---|

@@ -188,4 +188,4 @@ def _enclosure(W: Matrix) -> float:
         b_eq=np.append(np.zeros(k), 1.0),
         bounds=[(None, None)] * (count + 1),
     )
-    return float(-result.fun) if result.status == 0 else -1.0
+    return -float(result.fun or 0.0) if result.status == 0 else -1.0

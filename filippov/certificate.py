@@ -37,8 +37,12 @@ class Certificate:
     defect : float
         Max over all steps of \\|x(t1) - x(t0) - integral of v\\|, and of jumps between steps: that the states
         belong to the velocities.
+    selector : float or None
+        Max over the segments of the distance from the velocity to the Filippov set of the selector, where that set is
+        smaller than the F that was solved (a norm flow whose Hessian is singular); None if it nowhere is. A positive
+        value is no failure: the trajectory then solves the inclusion in the face, but no limit of the selector.
     ok : bool
-        Whether all three are within tolerance (`INCLUSION_TOLERANCE`, `DRIFT_TOLERANCE`, `DEFECT_TOLERANCE`),
+        Whether inclusion, drift and defect are within tolerance (`INCLUSION_TOLERANCE`, `DRIFT_TOLERANCE`, `DEFECT_TOLERANCE`),
         the record is consistent and the run did not fail.
     worst_t : float
         The sample time with the largest inclusion distance.
@@ -54,6 +58,7 @@ class Certificate:
     inclusion: float
     drift: float
     defect: float
+    selector: float | None
     ok: bool
     worst_t: float
     samples: int
@@ -70,6 +75,7 @@ class Certificate:
             f"  states integrate  defect <= {self.defect:.2e}\n"
             f"  record            {'consistent' if self.consistent else 'NOT consistent: a step or a switch does not fit'}\n"
             f"  missed switches   {gaps}"
+            + ("" if self.selector is None else f"\n  selector's own F  distance <= {self.selector:.2e}")
         )
 
 
@@ -90,7 +96,14 @@ def certify(trajectory: Trajectory, samples: int = 1000, system: System | None =
     t0, x0 = trajectory.start
     everywhere = Mode(np.zeros_like(trajectory.segments[0].mode.sides))
     drifts, sizes = [0.0], [float(np.max(known.surface_values(t0, x0, everywhere)[1], initial=0.0))]
+    selector: float | None = None
     for segment in trajectory.segments:
+        middle = 0.5 * (segment.t0 + segment.t1)
+        apart = known.selector_distance(
+            middle, np.asarray(segment.state(middle)), np.asarray(segment.velocity(middle)), segment.mode
+        )
+        if apart is not None:
+            selector = max(apart, selector or 0.0)
         times = _sample_times(segment.t0, segment.t1, trajectory, samples)
         states, velocities = segment.state(times), segment.velocity(times)
         for t, x, v in zip(times, states.T, velocities.T, strict=True):
@@ -109,7 +122,7 @@ def certify(trajectory: Trajectory, samples: int = 1000, system: System | None =
     defect_ok = defect <= DEFECT_TOLERANCE * size
     consistent = _is_consistent(trajectory, DEFECT_TOLERANCE * size)
     ok = inclusion_ok and drift_ok and defect_ok and consistent and trajectory.status >= 0
-    return Certificate(inclusion, drift, defect, ok, worst_t, count, consistent, trajectory.certified)
+    return Certificate(inclusion, drift, defect, selector, ok, worst_t, count, consistent, trajectory.certified)
 
 
 def _sample_times(t0: float, t1: float, trajectory: Trajectory, samples: int) -> Vector:

@@ -97,7 +97,7 @@ def chebyshev_coefficients(piece: Piece, tolerance: float, max_degree: int = 256
             coefficients = np.asarray(chebyshev.chebfit(nodes, values.T, degree))
             size = np.max(np.abs(values), axis=1) + np.finfo(float).tiny
             tail = max(tail, float(np.max(np.abs(coefficients[-2:]) / size)))
-            fits.append(coefficients)
+            fits.append(np.asarray(coefficients, dtype=np.float64))
         stalls += tail > 0.1 * last
         last = tail
         if tail <= tolerance or stalls == 2 or degree >= max_degree:

@@ -122,10 +122,10 @@ class _SeriesSolver:
         self._output: _Series | None = None
 
     def step(self) -> None:
-        h = min(self._reach, self._t_bound - self.t)
+        left = self._t_bound - self.t
+        arrives = left <= self._reach * (1.0 + 1e-12)  # a step taken again must be one step again
         self._output = _Series(self._A, self.t, self.y, self._A @ self.y + self._b)
-        arrives = h >= self._t_bound - self.t
-        self.t = self._t_bound if arrives else self.t + h
+        self.t = self._t_bound if arrives else self.t + self._reach
         self.y = self._output(self.t)
         self.f = self._A @ self.y + self._b
         self.status = "finished" if arrives else "running"

@@ -40,6 +40,9 @@ ROOT_STEPS = 6
 """Corrections of a switching time by repeated steps; each squares the error."""
 
 
+_NOTHING: Vector = np.empty(0)
+
+
 class _DensePiece(Piece):
     """One integrator step, its states put back onto the surfaces slid on.
 
@@ -133,6 +136,7 @@ class RungeKuttaMotion(Motion):
         self._sides: NDArray[np.int8] | None = None
         self.on = system.touching(t, self.x, np.empty(0, dtype=np.intp))
         self._step_size: float | None = None
+        self._guards: tuple[Vector, Vector, Vector] = (_NOTHING, _NOTHING, _NOTHING)
 
     # -- the event loop's questions ---------------------------------------------------------------------------------
 

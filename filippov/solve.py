@@ -271,7 +271,7 @@ class _Run:
         first = candidates[0].mode if self.mode is None else self.mode
         disputed = sorted({s for candidate in candidates for s in first.changed(candidate.mode)})
         undecided = Switch(motion.t, motion.x.copy(), "nonunique", tuple(disputed), first.codimension)
-        index = choose(undecided, velocities)
+        index = _longest_stay(candidates) if choose is _stay else choose(undecided, velocities)
         if not isinstance(index, (int, np.integer)) or not 0 <= index < len(candidates):
             raise InvalidInputError(f"nonunique must return an index below {len(candidates)}, got {index!r}")
         chosen = candidates[int(index)]
@@ -424,4 +424,12 @@ def _refuse(switch: Switch, velocities: Sequence[Vector]) -> int:
 
 
 def _stay(switch: Switch, velocities: Sequence[Vector]) -> int:
+    """Stand for "least-norm", which looks at the modes too: see `_longest_stay`."""
     return int(np.argmin([np.linalg.norm(v) for v in velocities]))
+
+
+def _longest_stay(candidates: Sequence[Candidate]) -> int:
+    """Return the candidate of least velocity; among equals (a two-fold) the one that slides on most surfaces."""
+    norms = np.array([np.linalg.norm(candidate.velocity) for candidate in candidates])
+    least = np.flatnonzero(norms <= norms.min() + 1e-9 * (1.0 + norms.min()))
+    return int(max(least, key=lambda i: candidates[i].mode.codimension))

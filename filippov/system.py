@@ -144,6 +144,10 @@ class System(ABC):
     def inclusion_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float:
         """Return the Euclidean distance of a velocity from F(t, x), the surfaces of `mode` taken as exactly reached."""
 
+    def selector_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float | None:
+        """Return the distance of a velocity from the Filippov set where that is smaller than the F solved; else None."""
+        return None
+
     @abstractmethod
     def surface_values(self, t: float, x: Vector, mode: Mode) -> tuple[Vector, Vector]:
         """Return (values, scales) of the functions that vanish while sliding in `mode`, each (k,).

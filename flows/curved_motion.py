@@ -19,7 +19,7 @@ accepted when all gaps and slacks of the mode are known to stay nonnegative over
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +73,7 @@ class _Point:
 
     t: float
     x: Vector
+    g: Vector
     H: Matrix
     curvature: Curvature
     v: Vector
@@ -83,6 +84,7 @@ class _Point:
     gap_tolerances: Vector
     slacks: Vector
     slack_rates: Vector
+    slack_bends: Vector  # second derivatives as the step to this point measured them; zero at the start of a mode
 
     @property
     def speed(self) -> float:
@@ -218,12 +220,14 @@ class CurvedMotion(Motion):
         start = self._here
         if start is None or start.t != self.t or start.x is not self.x:
             start = self._point(face, self.t, self.x, v)
-        if self._ends_here(start):
+        if self._ends_here(start) or self._falls_on(face, start):
             self._meet(face, start)
             return None
         end = self._step_from(face, start, t_bound)
+        end = replace(end, slack_bends=(end.slack_rates - start.slack_rates) / (end.t - start.t))
         self.t, self.x, self.v, self._here = end.t, end.x, end.v, end
-        if self._ends_here(end) or (start.curvature.positive and not end.curvature.positive):
+        lost = start.curvature.positive and not end.curvature.positive
+        if self._ends_here(end) or self._vanishes(end) or lost or self._falls_on(face, end):
             self._meet(face, end)
         return CurvedPiece(self, face, start, end)
 
@@ -238,6 +242,8 @@ class CurvedMotion(Motion):
         for _ in range(200):
             end = self._try(face, start, h, t_bound if h == room else start.t + h)
             lost = end is not None and start.curvature.positive and not end.curvature.positive
+            if end is not None and not lost and not self._violated(end):
+                lost = self._vanishes(end) and not self._ends_here(end)  # the first such point is wanted too
             if end is None:
                 high, h = h, 0.5 * (low + h)
             elif lost and h - low <= 1e-12 * (abs(end.t) + h):
@@ -357,6 +363,7 @@ class CurvedMotion(Motion):
         return _Point(
             t,
             x,
+            g,
             H,
             curvature,
             v,
@@ -367,6 +374,7 @@ class CurvedMotion(Motion):
             face.gap_errors(self._error(x)) + resolution * (np.abs(rates) + 0.5 * resolution * np.abs(accelerations)),
             face.slacks(v),
             face.slack_rates(a),
+            np.zeros_like(face.slack_rates(a)),
         )
 
     # -- guards --------------------------------------------------------------------------------------------------
@@ -383,20 +391,47 @@ class CurvedMotion(Motion):
             bend = np.maximum(point.gap_accelerations, 0.0)
             dips = (point.gap_rates < 0) & (point.gap_rates**2 > 2.0 * bend * point.gap_tolerances)
         gaps = (point.gaps <= point.gap_tolerances) & dips
-        slacks = (point.slacks <= SLACK_TOLERANCE) & (point.slack_rates < -_noise(point.slack_rates))
+        bend, left = np.maximum(point.slack_bends, 0.0), np.maximum(point.slacks + SLACK_TOLERANCE, 0.0)
+        dips = (point.slack_rates < -_noise(point.slack_rates)) & (point.slack_rates**2 > 2.0 * bend * left)
+        slacks = (point.slacks <= SLACK_TOLERANCE) & dips
         return bool(np.any(gaps) or np.any(slacks))
+
+    def _falls_on(self, face: Face, point: _Point) -> bool:
+        """Whether a closed gap that should turn back by its Taylor polynomial does not (its next derivative is too large).
+
+        The polynomial says that the rate reverses over the step that is taken here.
+        """
+        bend = point.gap_accelerations
+        touching = np.flatnonzero((point.gaps <= point.gap_tolerances) & (point.gap_rates < 0) & (bend > 0))
+        if not touching.size:
+            return False
+        span = float(np.max(-2.0 * point.gap_rates[touching] / bend[touching]))
+        span = max(span, 8.0 * EPS * max(abs(point.t), _size(point.x)))
+        beyond = self._try(face, point, span, point.t + span)
+        if beyond is None:
+            return False
+        below = beyond.gaps[touching] < -beyond.gap_tolerances[touching]
+        return bool(np.any(below | (beyond.gap_rates[touching] <= point.gap_rates[touching])))
+
+    def _vanishes(self, point: _Point) -> bool:
+        """Whether a convex f has its minimum at a point: the flow rests, though g may come in flat and stay zero."""
+        if not self.objective.convex:
+            return False
+        return bool(np.all(np.abs(point.g) <= self._error(point.x)))
 
     def _meet(self, face: Face, point: _Point) -> None:
         """Say that the mode ends, and which coordinates the selection must decide: those slid on and those reached."""
         self.at_switch = True
         reached = face.gap_surfaces[point.gaps <= point.gap_tolerances]
-        self.at_zero = bool(np.any(reached == LEVEL))
+        self.at_zero = bool(np.any(reached == LEVEL)) or self._vanishes(point)
         self.on = face.members.copy()
         self.on[slice(None) if self.at_zero else reached] = True
 
     def _no_switch_between(self, face: Face, start: _Point, end: _Point) -> bool:
         """Whether all guards stay nonnegative, up to their tolerance, between two points where they hold."""
         h = end.t - start.t
+        if h <= 0.0:
+            return False  # below the resolution of time
         if self.variation is None:
             third, second = _estimated_bounds(start, end, h)
             self._largest_hessian = max(self._largest_hessian, _size(start.H))

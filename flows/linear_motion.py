@@ -159,7 +159,7 @@ class FreshSelector(Selector):
         if face.mode.resting or reduced.size == 0:
             return np.zeros(g.size)
         z, *_ = np.linalg.lstsq(reduced, -face.reduce(g), rcond=64.0 * EPS * g.size)
-        return face.expand(z)
+        return face.expand(np.asarray(z, dtype=np.float64))
 
 
 class SignSelector(Selector):

@@ -13,7 +13,7 @@ from filippov.pivoting import EPS
 from filippov.sets import Ball, ConvexSet, Hull
 from filippov.switching import Mode
 from filippov.system import Candidate, Classification, Motion, System
-from flows.attainable import greedy_filippov_set, sign_filippov_set
+from flows.attainable import Attainable, Ties, greedy_filippov_set, sign_filippov_set
 from flows.curved_motion import GAP_TOLERANCE, CurvedMotion
 from flows.faces import FaceFamily, GreedyFaces, SignFaces
 from flows.linear_motion import linear_motion
@@ -145,7 +145,7 @@ class NormFlow(_ObjectiveSystem):
         level = float(np.max(self.family.weights * np.abs(g)))
         return np.where(on, np.sign(g) * level / self.family.weights, g)
 
-    def filippov_set(self, x: ArrayLike, t: float = 0.0, *, ties: str = "set") -> ConvexSet:
+    def filippov_set(self, x: ArrayLike, t: float = 0.0, *, ties: Ties = "set") -> ConvexSet:
         """Return the Filippov set of the selector: -sign(g), -sign(g_i*) e_i*, or -g/||g|| (eq. (4.1), Lemma 4.2).
 
         It lies in `face(x)` and is smaller where not every sign pattern, or signed index, of the face is attained near x.
@@ -159,14 +159,44 @@ class NormFlow(_ObjectiveSystem):
         ties : {"set", "first", "last"}
             For l1, what the selector does on an *open* set of ties: set-valued, first index or last index.
         """
+        return self.attainable(x, ties).set
+
+    def attainable(self, x: ArrayLike, ties: Ties = "set") -> Attainable:
+        """Return the Filippov set of the selector at x with how it was decided.
+
+        Parameters
+        ----------
+        x : (n,) array_like
+        ties : {"set", "first", "last"}
+            As in `filippov_set`.
+
+        Returns
+        -------
+        Attainable
+            `.set`, `.exact` (decided by the Hessian's image, not by sampling the gradient nearby) and `.reason`.
+        """
         point, g, error = self._at(x)
-        if isinstance(self.norm, LInf):
-            return sign_filippov_set(self.objective, point, error).set
-        if isinstance(self.norm, L1):
-            return greedy_filippov_set(self.objective, point, error, ties=ties).set
-        if isinstance(self.norm, L2) and np.all(np.abs(g) <= error):
-            return _normalized_filippov_set(self.objective, point)
-        return self._face(g, error)
+        if isinstance(self.family, SignFaces):
+            return sign_filippov_set(self.objective, point, error, weights=self.family.weights)
+        if isinstance(self.family, GreedyFaces):
+            return greedy_filippov_set(self.objective, point, error, ties, weights=self.family.weights)
+        if np.all(np.abs(g) <= error):
+            return Attainable(_normalized_filippov_set(self.objective, point), True, "the Hessian's image, at first order")
+        return Attainable(self._face(g, error), True, "the gradient is not zero")
+
+    def selector_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float | None:
+        """Return the distance of a velocity from the Filippov set of the selector; None where that is all of the face."""
+        if self.family is None or not np.any(mode.sides == 0) or self._attains_all(x):
+            return None
+        return self.attainable(x).set.distance(velocity)
+
+    def _attains_all(self, x: Vector) -> bool:
+        """Whether the Hessian is nonsingular: then every sign pattern of g occurs near x (a local homeomorphism)."""
+        mu = self.objective.strong_convexity
+        if mu is not None and mu > 0:
+            return True
+        H = self.objective.hess(x)
+        return int(np.linalg.matrix_rank(H, hermitian=True)) == self.dim
 
     def classify(self, x: ArrayLike, t: float = 0.0) -> Classification:
         """Say what kind of point x is for the flow; see `Classification`."""

@@ -31,7 +31,7 @@ from discretizers.iterates import Iterates
 from discretizers.projected import OneHitFreeze, TwoHitSliding
 from discretizers.run import run
 from discretizers.schemes import Scheme, SignGD
-from discretizers.steps import Adaptive, FaceAware
+from discretizers.steps import Adaptive, Armijo, FaceAware
 from discretizers.theory import check_theory
 from filippov.arguments import Vector
 from filippov.solve import solve
@@ -85,7 +85,11 @@ def sliding_chatter(slope: float, offset: float) -> dict[str, tuple[Comparison, 
     entry = abs(offset) / (1.0 - slope * np.sign(offset))
     trajectory = solve(SignFlow(objective), (0.0, entry + SLIDING_TIME), start)
     steps = int(np.ceil((entry + SLIDING_TIME) / SLIDING_STEP))
-    makers: dict[str, Callable[[float], Scheme]] = {"SignGD": SignGD, "one-hit freeze": OneHitFreeze, "two-hit sliding": TwoHitSliding}
+    makers: dict[str, Callable[[float], Scheme]] = {
+        "SignGD": SignGD,
+        "one-hit freeze": OneHitFreeze,
+        "two-hit sliding": TwoHitSliding,
+    }
     runs = {name: run(make(SLIDING_STEP), objective, start, steps) for name, make in makers.items()}
     return {name: (compare(trajectory, iterates), iterates) for name, iterates in runs.items()}
 
@@ -123,7 +127,7 @@ def _descent(setting: str, problem: Problem) -> Iterator[Observation]:
 
 
 def _inertia(setting: str, problem: Problem) -> Iterator[Observation]:
-    """Measure ASGD against SignGD."""
+    """Measure ASGD, and backtracking, against SignGD with adaptive steps."""
     runs = run_methods(problem, n_steps=LONG)
     sign, restart, free = (runs[name] for name in ("SignGD", "ASGD, restart", "ASGD, no restart"))
     counts = [iterations_to(iterates, FRACTION) for iterates in (sign, restart, free)]
@@ -134,6 +138,11 @@ def _inertia(setting: str, problem: Problem) -> Iterator[Observation]:
     ):
         ratio = _ratio(counts[above], counts[below])
         yield Observation(claim, setting, ratio, ratio < 1)
+    backtracking = run_methods(problem, ("SignGD",), step=Armijo())["SignGD"]
+    ratio = _ratio(iterations_to(backtracking, FRACTION), counts[0])
+    yield Observation("armijo-faster", setting, ratio, ratio < 1)
+    settled = _step_ratio(problem, backtracking)
+    yield Observation("armijo-settles", setting, settled, 1 / CLOSE <= settled <= CLOSE)
     increase = largest_increase(free)
     if "smooth max" in setting:
         yield Observation("overshoot", setting, increase, increase > ROUNDING)
@@ -229,6 +238,15 @@ def _increase_with(L: Vector, problem: Problem) -> float:
         minimizer=problem.minimizer,
     )
     return largest_increase(iterates)
+
+
+def _step_ratio(problem: Problem, iterates: Iterates) -> float:
+    """Return the median of h_k / (||g_k||_1 / sum L_i) over the steps made before the gap is rounding."""
+    objective = problem.objective
+    total = float(np.sum(objective.coordinate_smoothness))
+    made = (iterates.step > 0) & (iterates.gap[:-1] > ROUNDING * iterates.gap[0])
+    slopes = np.array([np.sum(np.abs(objective.grad(x))) for x in iterates.y[:, :-1][:, made].T])
+    return float(np.median(iterates.step[made] * total / slopes))
 
 
 def _first_below(iterates: Iterates, size: float) -> float:

@@ -59,7 +59,7 @@ def run_script(name: str, out: Path, *, show: bool = False) -> None:
     known = scripts()
     matching = [name] if name in known else [each for each in known if each.startswith(name)]
     if len(matching) != 1 or not name:
-        hint = f", which begins {', '.join(matching)}" if name and matching else ""
+        hint = f", which fits {', '.join(matching)}" if name and matching else ""
         raise InvalidInputError(f"name must be one that `filippov gallery` lists, got {name!r}{hint}")
 
     import matplotlib.pyplot as plt

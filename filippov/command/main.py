@@ -1,4 +1,4 @@
-"""`filippov simulate | portrait`: arguments in, tables and files out."""
+"""`filippov simulate | portrait | verify | gallery`: arguments in, tables and files out."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ app = typer.Typer(
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files written.")]
 NormName = Annotated[str, typer.Option("--norm", help="Constraint: linf, l1, l2, or none for gradient flow.")]
-Policy = Annotated[str, typer.Option("--nonunique", help="Where solutions branch: raise, or least-norm (stay).")]
-# typer reads annotations at run time, where Python 3.10 needs Optional.
+Policy = Annotated[
+    str, typer.Option("--nonunique", help="Where solutions branch: raise, or least-norm (stay).")
+]
 Numbers = Annotated[str | None, typer.Option(help="Comma-separated numbers.")]
 
 
@@ -67,6 +68,48 @@ def portrait(
     from filippov.command import simulate as work
 
     work.draw_portrait(expression, norm, _numbers("xlim", xlim), _numbers("ylim", ylim), starts, out)
+
+
+@app.command()
+def verify(
+    source: Annotated[str, typer.Argument(help="An expression, or a data set name.")],
+    schemes: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated: sign, one-hit, two-hit, proximal, inertial, inertial-free (linf); "
+            "greedy, proximal (l1); normalized, proximal (l2). Default: all that converge to the flow."
+        ),
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Comma-separated step sizes; default: six from t/50 to t/503.")
+    ] = None,
+    norm: Annotated[str, typer.Option("--norm", help="Constraint: linf, l1 or l2.")] = "linf",
+    x0: Numbers = None,
+    t: Annotated[float | None, typer.Option("--t", help="End time; default: the arrival.")] = None,
+    mu: Annotated[float, typer.Option("--mu", help="Ridge of a data set's logistic regression.")] = 1e-2,
+    out: Out = Path("out"),
+) -> None:
+    """Run discrete schemes against the exact solution: observed order, errors, chatter; write verify.json and .png."""
+    from filippov.command import verify as work
+
+    names = None if schemes is None else [name.strip() for name in schemes.split(",")]
+    sizes = None if steps is None else _numbers("steps", steps)
+    work.verify(source, names, sizes, norm, None if x0 is None else _numbers("x0", x0), t, mu, out)
+
+
+@app.command()
+def gallery(
+    name: Annotated[str | None, typer.Argument(help="A script's name, or how it begins.")] = None,
+    out: Out = Path("out"),
+    show: Annotated[bool, typer.Option("--show", help="Also open the figures in windows.")] = False,
+) -> None:
+    """Redo a figure or table of the paper and save its pictures; without a name, list them all."""
+    from filippov.command import gallery as work
+
+    if name is None:
+        work.list_scripts()
+    else:
+        work.run_script(name, out, show=show)
 
 
 def _numbers(name: str, text: str) -> list[float]:

@@ -10,12 +10,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from filippov.arguments import as_vector
+from filippov.command.sources import default_end, flow_of, read_source
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.solve import solve
 from filippov.trajectory import Trajectory
-from flows import L1, L2, GradientFlow, LInf, NormFlow, SignFlow, SmoothObjective, Symbolic
-from flows.datasets import DATASETS, dataset_objective
+from flows import SignFlow, SmoothObjective, Symbolic
 
 if TYPE_CHECKING:
     from filippov.system import System
@@ -76,7 +75,9 @@ def section_4_4(out: Path) -> None:
     console.print(f"Wrote {path}, and the files of each run to {out}/a=0.5 and {out}/a=2.")
 
 
-def draw_portrait(expression: str, norm: str, xlim: list[float], ylim: list[float], starts: int, out: Path) -> None:
+def draw_portrait(
+    expression: str, norm: str, xlim: list[float], ylim: list[float], starts: int, out: Path
+) -> None:
     """Draw a portrait to a file."""
     import matplotlib.pyplot as plt
 
@@ -116,7 +117,9 @@ def _report(trajectory: Trajectory, objective: SmoothObjective) -> None:
     arrival = trajectory.arrival_time
     value = objective.value(np.asarray(trajectory.sol(trajectory.t_end)))
     where = "no arrival" if arrival is None else f"Arrival at t = {arrival:.12g}"
-    console.print(f"{where}; f = {value:.15g} at the end, {len(trajectory.switches)} switches.", highlight=False)
+    console.print(
+        f"{where}; f = {value:.15g} at the end, {len(trajectory.switches)} switches.", highlight=False
+    )
 
 
 def _write(trajectory: Trajectory, system: System, out: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from filippov.arguments import Vector, as_vector
 from filippov.errors import FilippovError, InvalidInputError
-from flows import LInf, L1, L2, GradientFlow, NormFlow, SmoothObjective, Symbolic
+from flows import L1, L2, GradientFlow, LInf, NormFlow, SmoothObjective, Symbolic
 from flows.datasets import DATASETS, dataset_objective
 
 __all__ = ["NORMS", "Source", "default_end", "flow_of", "read_source"]
@@ -30,7 +30,9 @@ def read_source(text: str, x0: list[float] | None, mu: float) -> Source:
         data = dataset_objective(text, mu=mu)
         return Source(data, np.zeros(data.dim) if x0 is None else as_vector("x0", x0, data.dim))
     if _looks_like_a_name(text):
-        raise InvalidInputError(f"source must be an expression or a data set ({', '.join(DATASETS)}), got {text!r}")
+        raise InvalidInputError(
+            f"source must be an expression or a data set ({', '.join(DATASETS)}), got {text!r}"
+        )
     objective = Symbolic(text)
     if x0 is None:
         raise InvalidInputError(f"x0 must be given: {objective.dim} comma-separated numbers")
@@ -56,5 +58,5 @@ def default_end(objective: SmoothObjective, start: Vector) -> float:
 
 
 def _looks_like_a_name(source: str) -> bool:
-    """A hyphenated word is a mistyped data set rather than a difference of letters."""
+    """Say whether a text is a hyphenated word: a mistyped data set rather than a difference of letters."""
     return source.replace("-", "").isalpha() and "-" in source and len(source) > 4

@@ -112,11 +112,11 @@ def test_callables_agree_with_the_known_objective(flow: Any) -> None:
 def test_f_decreases_and_nearby_solutions_stay_nearby(flow: Any) -> None:
     f, random = logistic(4, 2), np.random.default_rng(3)
     start = random.standard_normal(4)
-    t = np.linspace(0, 8, 120)
-    one = solve(flow(f), (0, 8), start).sol(t)
+    t = np.linspace(0, 16, 120)
+    one = solve(flow(f), (0, 16), start).sol(t)
     assert np.all(np.diff([f.value(x) for x in one.T]) <= 1e-13)
     # Gronwall: with constant H distances in H would fall; they may grow while H changes, but merge in the end.
-    two = solve(flow(f), (0, 8), start + 1e-6 * random.standard_normal(4)).sol(t)
+    two = solve(flow(f), (0, 16), start + 1e-6 * random.standard_normal(4)).sol(t)
     gap = np.abs(one - two).max(axis=0)
     assert gap.max() < 1e-4
     assert gap[-1] < 1e-13
@@ -138,17 +138,22 @@ def test_contraction_in_the_metric_of_a_separable_hessian() -> None:
     assert np.all(np.diff(np.abs(one - two), axis=1) <= 1e-14)
 
 
-@pytest.mark.parametrize(("flow", "norm"), [(SignFlow, LInf()), (GreedyFlow, L1())])
-def test_ball_proximal_steps_converge_to_the_path(flow: Any, norm: Any) -> None:
-    f, start, end = logistic(3, 7), np.array([1.0, -1.5, 0.8]), 1.5
-    path = solve(flow(f), (0, end), start)
-    assert path.switches
-    errors = []
-    for steps in (20, 40, 80):
-        iterates = run(BallProximal(end / steps, norm), f, start, steps)
-        errors.append(np.abs(iterates.y - path.sol(np.minimum(iterates.t, end))).max())
-    assert errors[0] < 0.2
-    assert errors[2] < 0.45 * errors[0]
+@pytest.mark.parametrize(("flow", "norm", "seeds"), [(SignFlow, LInf(), (4, 7, 10)), (GreedyFlow, L1(), (3, 6, 10))])
+def test_ball_proximal_steps_converge_to_the_path(flow: Any, norm: Any, seeds: tuple[int, ...]) -> None:
+    """Problems with crossings and exits, on which implicit Euler is not exact."""
+    worst = np.zeros(3)
+    for seed in seeds:
+        random = np.random.default_rng(seed)
+        f = LogisticQuadratic(3 * random.standard_normal((8, 4)), 0.1 * np.eye(4))
+        start = 2 * random.standard_normal(4)
+        path = solve(flow(f), (0, 2), start)
+        for k, steps in enumerate((20, 60, 180)):
+            iterates = run(BallProximal(2 / steps, norm), f, start, steps)
+            error = np.abs(iterates.y - path.sol(np.minimum(iterates.t, 2.0))).max()
+            assert error <= 2 / steps
+            worst[k] = max(worst[k], error)
+    assert worst[0] > 1e-3
+    assert worst[2] < 0.25 * worst[0]
 
 
 @pytest.mark.parametrize(("flow", "norm"), [(SignFlow, LInf()), (GreedyFlow, L1())])
