@@ -316,7 +316,6 @@ class RungeKuttaMotion(Motion):
             t, x, dense = self._step_to(regime, t0, x0, t + correction)
         x = project(regime, t, x)
         self.t, self.x = t, x
-        self._step_size = None
         self.on = self.system.touching(t, x, self._met(regime, t, x))
         return _DensePiece(regime, dense, t0, t, x0, x, lambda: dense)
 
