@@ -1,6 +1,7 @@
 """Differential inclusions in Filippov's sense: solve, classify, certify, draw."""
 
 from filippov.certificate import Certificate
+from filippov.ensemble import Ensemble, ensemble
 from filippov.errors import (
     ChatteringError,
     FilippovError,
@@ -30,6 +31,7 @@ __all__ = [
     "ChatteringError",
     "Classification",
     "ConvexSet",
+    "Ensemble",
     "FilippovError",
     "Hull",
     "InvalidInputError",
@@ -46,6 +48,7 @@ __all__ = [
     "System",
     "Trajectory",
     "branches",
+    "ensemble",
     "filippov_regularization",
     "portrait",
     "solve",

@@ -17,6 +17,7 @@ from filippov.system import System
 from filippov.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from filippov.ensemble import Ensemble
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -378,3 +379,38 @@ def _legend(axes: Axes, count: int) -> None:
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0.0, frameon=False, fontsize="small"
         )
+
+
+def plot_ensemble(ensemble: Ensemble, ax: Axes | None = None) -> Axes:
+    """Draw the arrival times of an ensemble over the plane of its starts.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        With two-dimensional starts.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        Starts that did not arrive are small crosses.
+
+    Raises
+    ------
+    InvalidInputError
+        If the starts are not two-dimensional, or none arrived.
+    """
+    if ensemble.starts.shape[1] != 2:
+        raise InvalidInputError(f"ensemble must have two-dimensional starts, got {ensemble.starts.shape[1]}")
+    axes = _new_axes(ax)
+    times = ensemble.arrival_times
+    arrived = np.isfinite(times)
+    if not arrived.any():
+        raise InvalidInputError("ensemble holds no arrival to draw")
+    x, y = ensemble.starts.T
+    dots = axes.scatter(x[arrived], y[arrived], c=times[arrived], s=14, cmap="viridis", linewidths=0)
+    axes.plot(x[~arrived], y[~arrived], "x", color=COLOURS["neutral"], markersize=4)
+    figure = axes.figure
+    figure.colorbar(dots, ax=axes, label="arrival time")
+    axes.set(xlabel="$x_1(0)$", ylabel="$x_2(0)$")
+    return axes

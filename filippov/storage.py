@@ -20,7 +20,7 @@ from filippov.switching import KINDS, Mode, Switch
 from filippov.system import System
 from filippov.trajectory import Trajectory
 
-__all__ = ["load_trajectory", "save_trajectory"]
+__all__ = ["load_trajectory", "pack_trajectory", "save_trajectory", "unpack_trajectory"]
 
 FORMAT = "filippov-trajectory-1"
 SERIES_TOLERANCE = 1e-14
@@ -38,6 +38,11 @@ def save_trajectory(trajectory: Trajectory, path: str | PathLike[str]) -> None:
 
     The file is written under a temporary name and then renamed, so an old file survives a failure.
     """
+    write_npz(path, pack_trajectory(trajectory))
+
+
+def pack_trajectory(trajectory: Trajectory) -> dict[str, NDArray[Any]]:
+    """Return all that makes up a trajectory, its system apart, as named arrays."""
     arrays: dict[str, NDArray[Any]] = {}
     header = {
         "format": FORMAT,
@@ -57,38 +62,48 @@ def save_trajectory(trajectory: Trajectory, path: str | PathLike[str]) -> None:
         arrays[f"event_{i}_t"], arrays[f"event_{i}_y"] = times, states
     _pack_switches(trajectory.switches, trajectory.dim, arrays)
     _pack_segments(trajectory.segments, arrays)
-    write_npz(path, arrays)
+    return arrays
 
 
 def load_trajectory(path: str | PathLike[str], system: System | None = None) -> Trajectory:
     """Read a trajectory; see `Trajectory.load`."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        header = json.loads(str(arrays["header"]))
-        if not isinstance(header, dict) or header["format"] != FORMAT:
-            raise InvalidInputError(f"path must be a trajectory file, got {path} with another format")
-        return Trajectory(
-            segments=_unpack_segments(arrays),
-            switches=_unpack_switches(arrays),
-            start=(float(arrays["start_t"]), np.array(arrays["start_x"], dtype=np.float64)),
-            t_eval=np.array(arrays["t"], dtype=np.float64),
-            status=int(header["status"]),
-            message=str(header["message"]),
-            nfev=int(header["nfev"]),
-            njev=int(header["njev"]),
-            certified=bool(header["certified"]),
-            t_events=[arrays[f"event_{i}_t"] for i in range(int(header["events"]))],
-            y_events=[arrays[f"event_{i}_y"] for i in range(int(header["events"]))],
-            system=system,
-            options={str(name): float(value) for name, value in header["options"].items()},
-        )
+            return unpack_trajectory({name: stored[name] for name in stored.files}, system)
     except FileNotFoundError:
         raise InvalidInputError(f"path must be an existing file, got {path}") from None
     except UNREADABLE as error:
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(f"path must be a trajectory file, got {path}: {error}") from None
+
+
+def unpack_trajectory(arrays: dict[str, NDArray[Any]], system: System | None) -> Trajectory:
+    """Return the trajectory that `pack_trajectory` took apart.
+
+    Raises
+    ------
+    InvalidInputError
+        If the arrays are of another format.
+    """
+    header = json.loads(str(arrays["header"]))
+    if not isinstance(header, dict) or header["format"] != FORMAT:
+        raise InvalidInputError("path must be a trajectory file, got one of another format")
+    return Trajectory(
+        segments=_unpack_segments(arrays),
+        switches=_unpack_switches(arrays),
+        start=(float(arrays["start_t"]), np.array(arrays["start_x"], dtype=np.float64)),
+        t_eval=np.array(arrays["t"], dtype=np.float64),
+        status=int(header["status"]),
+        message=str(header["message"]),
+        nfev=int(header["nfev"]),
+        njev=int(header["njev"]),
+        certified=bool(header["certified"]),
+        t_events=[arrays[f"event_{i}_t"] for i in range(int(header["events"]))],
+        y_events=[arrays[f"event_{i}_y"] for i in range(int(header["events"]))],
+        system=system,
+        options={str(name): float(value) for name, value in header["options"].items()},
+    )
 
 
 def write_npz(path: str | PathLike[str], arrays: dict[str, NDArray[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Finds in formulas the smooth functions that decide their signs, and what the formulas are for each pattern of signs."""
+"""Finds the smooth functions that decide the signs in formulas, and the formulas for each pattern of signs."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class SwitchingAnalysis:
 
     Notes
     -----
-    Almost everywhere the sign of a product is the product of the signs of its factors, so positive factors and even powers
-    fall away, an odd power counts as its base, a denominator as a factor, and a polynomial (of degree up to 6, in rational
-    numbers) is split: each factor is a surface by itself, and has a gradient on it. A switching function that itself contains
-    signs is replaced by the smooth functions that it is for each value of the inner ones, each of them a surface.
+    Almost everywhere the sign of a product is the product of the signs of its factors. So positive factors and even
+    powers fall away, an odd power counts as its base, a denominator as a factor, and a polynomial (of degree up to 6,
+    in rational numbers) is split: each factor is a surface by itself, and has a gradient on it. A switching function
+    that itself contains signs is replaced by the smooth functions that it is for each value of the inner ones.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class SwitchingAnalysis:
             self._find(formula)
 
     def resolve(self, sides: Sequence[int]) -> tuple[list[Any], frozenset[int]]:
-        """Return the formulas where the switching functions have the given signs, and the surfaces that these depend on.
+        """Return the formulas where the switching functions have the given signs, and the surfaces they depend on.
 
         As long as the state is on the same side of the surfaces returned, whatever the others do, the formulas hold.
         """
@@ -106,9 +106,7 @@ class SwitchingAnalysis:
         for node in sympy.preorder_traversal(formula):
             if isinstance(node, (sympy.sign, sympy.Abs, sympy.Heaviside)):
                 self._ask(node.args[:1])
-            elif isinstance(node, (sympy.Max, sympy.Min)):
-                self._ask(node.args)
-            elif isinstance(node, sympy.core.relational.Relational):
+            elif isinstance(node, (sympy.Max, sympy.Min, sympy.core.relational.Relational)):
                 self._ask(node.args)
 
     def _ask(self, arguments: Sequence[Any]) -> None:
@@ -125,7 +123,7 @@ class SwitchingAnalysis:
             count += 1
             if count > _NESTED_LIMIT:
                 raise InvalidInputError(
-                    f"rhs: the switching functions inside of a switching function give it more than {_NESTED_LIMIT} values"
+                    f"rhs: signs inside of a switching function give it more than {_NESTED_LIMIT} values"
                 )
             for difference in [a - b for a, b in combinations(values, 2)] or values:
                 self.sign_of(difference)
@@ -168,7 +166,7 @@ class _Reading:
                 if value.is_zero:  # a switched-off term depends on its switch only
                     return sympy.S.Zero, used
         values, used = [value for value, _ in pairs], _NOTHING.union(*(used for _, used in pairs))
-        return (expr.func(*values) if used else expr), used
+        return (expr if list(expr.args) == values else expr.func(*values)), used
 
     def _side(self, expr: Any) -> tuple[int, frozenset[int]]:
         side, surfaces = self._analysis.sign_of(expr)
@@ -309,7 +307,7 @@ def _degree(expr: Any) -> float:
 
 
 def _normal_form(h: Any) -> tuple[Any, int]:
-    """Return (form, orientation): equal forms for functions that differ by a constant factor, whose sign is orientation."""
+    """Return (form, orientation): functions with a constant ratio have one form, and orientations in its sign."""
     import sympy
 
     free = sorted(h.free_symbols, key=str)

@@ -171,6 +171,7 @@ class NormalizedMotion(Motion):
         self._hessian: Matrix | None = None  # at the target
         self._linear = False  # whether the gradient is the linear one
         self._steps = 0
+        self._standstill = 0  # steps in a row that were below the resolution of time
         self._resting = self._arrived = False
         self._leaving: Vector | None = None
 
@@ -208,7 +209,8 @@ class NormalizedMotion(Motion):
             piece = self._straight(self._leaving, min(step, t_bound - self.t))
             self._leaving = None
             return piece
-        if self._negligible(self.x, self._gradient(self.x)):
+        # A stationary point at the origin that no target is set for (a saddle) is approached without end in floating point.
+        if self._standstill >= 3 or self._negligible(self.x, self._gradient(self.x)):
             return self._land(t_bound)
         return self._step(t_bound)
 
@@ -245,6 +247,7 @@ class NormalizedMotion(Motion):
             raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
         self.nfev = self._gradient.count
         t1 = float(solver.y[-1])
+        self._standstill = 0 if t1 > t0 else self._standstill + 1
         s_span = (s0, float(solver.t))
         piece = _NormalizedPiece(solver.dense_output(), self._seen_from_origin(), self._origin, s_span, t0, t1)
         self.t, self.x = t1, self._origin + solver.y[:-1]

@@ -3,7 +3,7 @@ Figure 11: breast cancer, every scheme and the exact flow
 =========================================================
 
 Ridge logistic regression on the Wisconsin breast cancer data, split into training, validation and test patients. Left:
-the gap against iterations. Right: against time, the sum of the steps, with the exact sign flow (black), which every
+the gap against iterations. Right: against time, the sum of the steps, with the exact sign flow (broad grey), which every
 sign scheme follows until its step is too long.
 """
 
@@ -64,7 +64,9 @@ for line, iterates in zip(left.lines, runs.values(), strict=True):
     right.semilogy(iterates.t[shown], iterates.gap[shown], line.get_linestyle(), color=line.get_color())
 times = np.linspace(0, arrival, 400)
 gaps = np.array([objective.value(x) for x in path.sol(times).T]) - f_star
-right.semilogy(times[gaps > 1e-12], gaps[gaps > 1e-12], color="black", linewidth=2.5, label="exact sign flow")
+right.semilogy(
+    times[gaps > 1e-12], gaps[gaps > 1e-12], color="0.75", linewidth=7, zorder=0, label="exact sign flow"
+)
 right.set(xlabel="time $t$, the sum of the steps", ylim=(1e-11, None), title="the same against time")
 right.legend()
 figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")

@@ -23,14 +23,14 @@ cases = {
 }
 angles = np.linspace(0, 2 * np.pi, 721)
 circle = np.array([np.cos(angles), np.sin(angles)])
-figure, axes = plt.subplots(1, 3, figsize=(10.0, 3.6), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(10.0, 4.2), layout="constrained", sharex=True, sharey=True)
 for axis, (name, (norm, _, formula, _)) in zip(axes, cases.items(), strict=True):
     ball = circle / np.array([norm.value(v) for v in circle.T])
     axis.plot(*ball, color="#0072B2", label="unit ball")
     velocity = NormFlow(objective, norm).field(0.0, x)
     axis.annotate("", -g / np.linalg.norm(g), (0, 0), arrowprops={"arrowstyle": "->", "color": "0.6"})
     axis.annotate("", velocity, (0, 0), arrowprops={"arrowstyle": "->", "color": "#D55E00"})
-    axis.set(title=f"{name}: v = {formula}", aspect="equal")
+    axis.set(title=f"{name}: v = {formula}", aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
 figure.suptitle("Velocity of the flow (orange-red) for one -g (grey)")
 
 # %%

@@ -24,7 +24,7 @@ formulas = (
     ("1/N sum_i log(1 + exp(-y_i a_i'x)) + mu/2 ||x||^2", "mu", "row sums of |A'A/(4N) + mu I|"),
 )
 rng = np.random.default_rng(0)
-radii = np.concatenate([[0.0], np.geomspace(1e-2, 1e2, 25)])
+radii = np.geomspace(1e-2, 1e2, 25)
 figure, axes = plt.subplots(1, 3, figsize=(11.0, 3.8), layout="constrained")
 rows = []
 for axis, problem, (formula, mu_formula, L_formula) in zip(axes, problems, formulas, strict=True):
@@ -43,7 +43,7 @@ for axis, problem, (formula, mu_formula, L_formula) in zip(axes, problems, formu
         axis.plot(radii, least.min(axis=0), color=colour, label=f"L = {name}")
         worst[name] = least.min()
     axis.axhline(0.0, color="0.5", linewidth=0.8)
-    axis.set_xscale("symlog", linthresh=1e-2)
+    axis.set_xscale("log")
     axis.set(title=problem.name.split(",")[0], xlabel="distance from 0")
     convexity = min(np.linalg.eigvalsh(H)[0] for H in hessians)
     rows.append(

@@ -76,7 +76,7 @@ CLAIMS: tuple[Claim, ...] = (
         "asgd-adaptive",
         "ASGD with restart needs fewer iterations than SignGD, adaptive steps",
         "section 7.3",
-        f"iterations to {FRACTION:g} of the first gap, ASGD over SignGD",
+        f"iterations to {FRACTION:g} of the first gap, ASGD over SignGD; 0 where SignGD needs more than {LONG}",
         "the ratio is below 1",
     ),
     Claim(
@@ -125,7 +125,7 @@ CLAIMS: tuple[Claim, ...] = (
         "collapse-earlier",
         "ASGD with restart reaches small active faces earlier than SignGD",
         "section 7.3, A.2",
-        f"iterations to |S| <= n/2, ASGD over SignGD, where one of them gets there in {LONG} steps",
+        f"iterations to |S| <= n/2, ASGD over SignGD; 0 where SignGD does not get there in {LONG} steps",
         "the ratio is below 1",
     ),
     Claim(
@@ -194,7 +194,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "armijo-settles",
         "Backtracking on the sign direction settles near the adaptive step",
-        "section 5, implementation notes",
+        "section 5, implementation notes; what it settles near is lost from the text",
         "median over the steps of (h by Armijo) / (||g||_1 / sum L_i), L_i by row sums",
         f"it is within a factor {CLOSE:g}",
     ),

@@ -40,18 +40,33 @@ def simulate(
     nonunique: Policy = "raise",
     out: Out = Path("out"),
     progress: Annotated[bool, typer.Option("--progress", help="Show a progress bar.")] = False,
+    ode: Annotated[
+        str | None,
+        typer.Option(help="Instead of a flow: equations such as \"x' = v; v' = -x - sign(v - 1) + cos(t)\"."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="With --ode: the integrator, one of solve_ivp's.")] = "DOP853",
+    rtol: Annotated[float, typer.Option(help="With --ode: relative tolerance.")] = 1e-8,
+    atol: Annotated[float, typer.Option(help="With --ode: absolute tolerance.")] = 1e-10,
 ) -> None:
     """Solve x' in -d||.||_*(grad f(x)) exactly; print switches, certificate and arrival; write three files.
 
     The files are trajectory.npz, switches.csv and trajectory.png. With no arguments: the example of the paper's section
-    4.4, sliding (a = 0.5) against crossing (a = 2), side by side.
+    4.4, sliding (a = 0.5) against crossing (a = 2), side by side. With --ode: equations with sign, Heaviside, abs, max,
+    min or Piecewise in Filippov's sense; the names on the left are the states, in the order of --x0; t is the time.
     """
+    start = None if x0 is None else _numbers("x0", x0)
+    if ode is not None:
+        from filippov.command.ode import simulate_ode
+
+        if source is not None:
+            raise InvalidInputError(f"source must not be given together with --ode, got {source!r}")
+        simulate_ode(ode, start, t, method, rtol, atol, nonunique, out, progress=progress)
+        return
     from filippov.command import simulate as work
 
     if source is None:
         work.section_4_4(out)
     else:
-        start = None if x0 is None else _numbers("x0", x0)
         work.simulate(source, norm, start, t, mu, nonunique, out, progress=progress)
 
 

@@ -19,7 +19,7 @@ from flows import SignFlow, SmoothObjective, Symbolic
 if TYPE_CHECKING:
     from filippov.system import System
 
-__all__ = ["draw_portrait", "section_4_4", "simulate"]
+__all__ = ["draw_portrait", "flow_of", "print_switches", "section_4_4", "simulate", "write_files"]
 
 SHOWN = 40
 """Rows of the switch table on the screen; the file has them all."""
@@ -47,12 +47,12 @@ def simulate(
         trajectory = solve(system, (0.0, end), start, nonunique=nonunique, progress=progress)
     except FilippovError as error:
         if error.trajectory is not None and error.trajectory.segments:
-            _write(error.trajectory, system, out)
+            write_files(error.trajectory, system, out)
             console.print(f"The part computed, to t = {error.trajectory.t_end:.6g}, is in {out}.")
         raise
     console.print(repr(system))
     _report(trajectory, objective)
-    _write(trajectory, system, out)
+    write_files(trajectory, system, out)
     console.print(f"Wrote trajectory.npz, switches.csv and trajectory.png to {out}.")
 
 
@@ -67,7 +67,7 @@ def section_4_4(out: Path) -> None:
         trajectory = solve(system, (0.0, 0.8), [0.3, -0.6])
         console.rule(f"f = (y - {a} x)^2/2 + x, from (0.3, -0.6)")
         _report(trajectory, objective)
-        _write(trajectory, system, out / f"a={a}")
+        write_files(trajectory, system, out / f"a={a}")
         _draw_path(axis, trajectory, float(a))
     path = out / "section-4.4.png"
     figure.savefig(path, dpi=150)
@@ -102,18 +102,8 @@ def draw_portrait(
 
 
 def _report(trajectory: Trajectory, objective: SmoothObjective) -> None:
-    names = [str(v) for v in objective.variables] if isinstance(objective, Symbolic) else None
-    table = Table("t", "kind", "surfaces", "codimension", title="Switches")
-    for switch in trajectory.switches[:SHOWN]:
-        surfaces = ", ".join(str(i) if names is None else f"df/d{names[i]}" for i in switch.surfaces)
-        table.add_row(f"{switch.t:.12g}", switch.kind, surfaces, str(switch.codimension))
-    if trajectory.switches:
-        console.print(table)
-        if len(trajectory.switches) > SHOWN:
-            console.print(f"... and {len(trajectory.switches) - SHOWN} more, all in switches.csv")
-    else:
-        console.print("No switches.")
-    console.print(str(trajectory.certify()), highlight=False)
+    names = [f"df/d{v}" for v in objective.variables] if isinstance(objective, Symbolic) else None
+    print_switches(trajectory, names)
     arrival = trajectory.arrival_time
     value = objective.value(np.asarray(trajectory.sol(trajectory.t_end)))
     where = "no arrival" if arrival is None else f"Arrival at t = {arrival:.12g}"
@@ -122,7 +112,23 @@ def _report(trajectory: Trajectory, objective: SmoothObjective) -> None:
     )
 
 
-def _write(trajectory: Trajectory, system: System, out: Path) -> None:
+def print_switches(trajectory: Trajectory, names: list[str] | None) -> None:
+    """Print the table of switches, surfaces by name where there are names, and the certificate."""
+    table = Table("t", "kind", "surfaces", "codimension", title="Switches")
+    for switch in trajectory.switches[:SHOWN]:
+        surfaces = ", ".join(str(i) if names is None else names[i] for i in switch.surfaces)
+        table.add_row(f"{switch.t:.12g}", switch.kind, surfaces, str(switch.codimension))
+    if trajectory.switches:
+        console.print(table)
+        if len(trajectory.switches) > SHOWN:
+            console.print(f"... and {len(trajectory.switches) - SHOWN} more, all in switches.csv")
+    else:
+        console.print("No switches.")
+    console.print(str(trajectory.certify()), highlight=False)
+
+
+def write_files(trajectory: Trajectory, system: System, out: Path) -> None:
+    """Write trajectory.npz, switches.csv and trajectory.png to a folder."""
     import matplotlib.pyplot as plt
 
     from filippov.plotting import trajectory_figure

@@ -1,0 +1,283 @@
+"""Many starts, or many systems, on any executor: in order, resumable, failures recorded and never fatal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from filippov.arguments import Matrix, Vector, as_matrix, as_span
+from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
+from filippov.solve import solve
+from filippov.storage import UNREADABLE, pack_trajectory, unpack_trajectory, write_npz
+from filippov.system import System
+from filippov.trajectory import Trajectory
+
+__all__ = ["Ensemble", "Failure", "ensemble"]
+
+CHUNK = 32
+"""Starts a task: enough that sending the system costs little, few enough that a kill loses little."""
+
+RESTARTS = 3
+"""How often a broken process pool of our own is started anew for what is missing."""
+
+Packed = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A start whose run failed.
+
+    Attributes
+    ----------
+    index : int
+    error : str
+        Name of the exception.
+    message : str
+    """
+
+    index: int
+    error: str
+    message: str
+
+
+class Ensemble(Sequence["Trajectory | None"]):
+    """Trajectories in the order of their starts.
+
+    Indexing gives the trajectory of a start: whole, or the part computed where it failed, or None where there is none.
+
+    Attributes
+    ----------
+    starts : (k, n) array
+    trajectories : list of Trajectory or None
+    failures : list of Failure
+        In the order of the starts.
+    """
+
+    def __init__(self, starts: Matrix, trajectories: list[Trajectory | None], failures: list[Failure]) -> None:
+        self.starts, self.trajectories, self.failures = starts, trajectories, failures
+
+    def __len__(self) -> int:
+        return len(self.trajectories)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.trajectories[index]
+
+    def __iter__(self) -> Iterator[Trajectory | None]:
+        return iter(self.trajectories)
+
+    @property
+    def arrival_times(self) -> Vector:
+        """Arrival time of each start, nan where there is none, (k,)."""
+        times = [np.nan if path is None or path.arrival_time is None else path.arrival_time for path in self]
+        return np.array(times)
+
+    @property
+    def ends(self) -> Matrix:
+        """Last state of each start, nan where nothing was computed, (k, n)."""
+        blank = np.full(self.starts.shape[1], np.nan)
+        return np.array([blank if path is None else path.sol(path.t_end) for path in self])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the arrival times over the plane of two-dimensional starts; return the axes."""
+        from filippov.plotting import plot_ensemble
+
+        return plot_ensemble(self, ax)
+
+    def __repr__(self) -> str:
+        arrived = int(np.sum(np.isfinite(self.arrival_times)))
+        return f"Ensemble({len(self)} starts, {arrived} arrived, {len(self.failures)} failed)"
+
+
+def ensemble(
+    system: System | Sequence[System],
+    t_span: tuple[float, float],
+    starts: ArrayLike,
+    *,
+    executor: Executor | None = None,
+    folder: str | PathLike[str] | None = None,
+    progress: bool = False,
+    **solve_options: Any,
+) -> Ensemble:
+    """Solve from many starts, or many systems from one start each.
+
+    Parameters
+    ----------
+    system : System or sequence of k Systems
+        One system for all starts, or one for each (a parameter sweep).
+    t_span : (float, float)
+    starts : (k, n) array_like
+    executor : concurrent.futures.Executor, optional
+        Where to run: a process or thread pool, dask's ``Client.get_executor()``, mpi4py's ``MPIPoolExecutor``. Default: a
+        process pool on all cores; the systems must then be picklable (no lambdas): pass a ThreadPoolExecutor otherwise.
+    folder : path, optional
+        Checkpoints: a file for each chunk of starts. Called again with the same folder and the same problem, only what is
+        missing is computed; another problem is refused.
+    progress : bool
+        Show a progress bar.
+    **solve_options
+        Passed to `solve`.
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument does not fit, or `folder` holds another problem. A failing start is recorded, not raised.
+    """
+    points = as_matrix("starts", starts)
+    span = as_span("t_span", t_span)
+    systems = [system] * len(points) if isinstance(system, System) else list(system)
+    if len(systems) != len(points):
+        raise InvalidInputError(f"system must be one System or {len(points)}, one for each start, got {len(systems)}")
+    if not all(isinstance(one, System) for one in systems):
+        raise InvalidTypeError("system must hold filippov Systems only")
+    chunks = [range(low, min(low + CHUNK, len(points))) for low in range(0, len(points), CHUNK)]
+    store = None if folder is None else _Folder(Path(folder), _digest(systems, span, points, solve_options))
+    done: dict[int, list[Packed]] = {}
+    if store is not None:
+        done = {k: found for k in range(len(chunks)) if (found := store.read(k)) is not None}
+
+    def jobs() -> dict[int, tuple[Any, ...]]:
+        same = isinstance(system, System)
+        return {
+            k: ([system] if same else [systems[i] for i in chunk], span, points[chunk], list(chunk), solve_options)
+            for k, chunk in enumerate(chunks)
+            if k not in done
+        }
+
+    def keep(k: int, packed: list[Packed]) -> None:
+        done[k] = packed
+        if store is not None:
+            store.write(k, packed)
+
+    if executor is None:
+        _check_picklable(system, solve_options)
+    _run(jobs, keep, executor, len(points), progress=progress)
+    return _collect(points, systems, chunks, done)
+
+
+def _run(jobs: Any, keep: Any, executor: Executor | None, total: int, *, progress: bool) -> None:
+    """Run the jobs that are left; a broken pool of our own is replaced, a broken foreign one is an error."""
+    with ExitStack() as stack:
+        bar = None
+        if progress:
+            from tqdm import tqdm
+
+            bar = stack.enter_context(tqdm(total=total, unit="start"))
+        for attempt in range(RESTARTS + 1):
+            left = jobs()
+            if not left:
+                return
+            pool = ProcessPoolExecutor() if executor is None else executor
+            futures: dict[Future[list[Packed]], int] = {pool.submit(_solve_chunk, *job): k for k, job in left.items()}
+            try:
+                for future in as_completed(futures):
+                    packed = future.result()
+                    keep(futures[future], packed)
+                    if bar is not None:
+                        bar.update(len(packed))
+            except BrokenExecutor as error:
+                if executor is not None or attempt == RESTARTS:
+                    raise FilippovError(f"the executor broke down with {len(jobs())} chunks left: {error}") from error
+            finally:
+                for future in futures:
+                    future.cancel()
+                if executor is None:
+                    pool.shutdown(cancel_futures=True)
+
+
+def _solve_chunk(
+    systems: list[System], span: tuple[float, float], points: Matrix, indices: list[int], options: dict[str, Any]
+) -> list[Packed]:
+    """Solve a chunk of starts where the executor runs it; return arrays, which any executor can carry."""
+    packed = []
+    for position, (index, point) in enumerate(zip(indices, points, strict=True)):
+        system = systems[0] if len(systems) == 1 else systems[position]
+        try:
+            packed.append(pack_trajectory(solve(system, span, point, **options)))
+        except FilippovError as error:
+            part = error.trajectory
+            arrays = {} if part is None else pack_trajectory(part)
+            arrays["failure"] = np.array(json.dumps([index, type(error).__name__, str(error)]))
+            packed.append(arrays)
+    return packed
+
+
+def _collect(points: Matrix, systems: list[System], chunks: list[range], done: dict[int, list[Packed]]) -> Ensemble:
+    trajectories: list[Trajectory | None] = []
+    failures = []
+    for k, chunk in enumerate(chunks):
+        for i, arrays in zip(chunk, done[k], strict=True):
+            if "failure" in arrays:
+                failures.append(Failure(*json.loads(str(arrays["failure"]))))
+            trajectories.append(unpack_trajectory(arrays, systems[i]) if "header" in arrays else None)
+    return Ensemble(points, trajectories, failures)
+
+
+def _check_picklable(system: Any, options: dict[str, Any]) -> None:
+    try:
+        pickle.dumps((system, options))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InvalidInputError(
+            f"system must be picklable for a process pool ({error}): define its functions at the top of a module, or pass "
+            "executor=ThreadPoolExecutor()"
+        ) from None
+
+
+def _digest(systems: list[System], span: tuple[float, float], points: Matrix, options: dict[str, Any]) -> str:
+    """Return a fingerprint of the problem; systems that cannot be pickled are known by their repr."""
+    try:
+        described = pickle.dumps((systems, options))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        described = repr((systems, sorted(options.items()))).encode()
+    return hashlib.sha256(described + repr(span).encode() + points.tobytes()).hexdigest()
+
+
+class _Folder:
+    """Checkpoints of one problem."""
+
+    def __init__(self, path: Path, digest: str) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        record = path / "ensemble.json"
+        if record.exists():
+            try:
+                known = json.loads(record.read_text())["digest"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InvalidInputError(f"folder {path} holds no readable ensemble.json: {error}") from None
+            if known != digest:
+                raise InvalidInputError(f"folder {path} holds the checkpoints of another problem")
+        else:
+            record.write_text(json.dumps({"digest": digest}))
+
+    def _file(self, k: int) -> Path:
+        return self.path / f"chunk-{k:06d}.npz"
+
+    def write(self, k: int, packed: list[Packed]) -> None:
+        write_npz(self._file(k), {f"{i}/{name}": a for i, arrays in enumerate(packed) for name, a in arrays.items()})
+
+    def read(self, k: int) -> list[Packed] | None:
+        """Return a chunk, or None where it has to be computed (again)."""
+        try:
+            with np.load(self._file(k), allow_pickle=False) as stored:
+                packed: list[Packed] = []
+                for key in stored.files:
+                    index, name = key.split("/", 1)
+                    packed.extend({} for _ in range(int(index) + 1 - len(packed)))
+                    packed[int(index)][name] = stored[key]
+                return packed
+        except UNREADABLE:
+            return None  # missing, or cut off by a kill: compute it again
