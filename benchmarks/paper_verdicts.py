@@ -37,8 +37,8 @@ appendix, redone over {seeds} seeds (for breast cancer: {seeds} random splits). 
 `python benchmarks/paper_verdicts.py`; the claims and their criteria are in `discretizers/experiments/claims.py`.
 
 A claim holds, or not, of one seed in one setting. **Confirmed**: it holds on at least {CONFIRMED:.0%} of the seeds in
-every setting. **Refuted**: on at most {REFUTED:.0%} in every setting. **Depends**: everything else. Of {len(verdicts)} claims:
-{summary}.
+every setting. **Refuted**: on at most {REFUTED:.0%} in every setting. **Depends**: everything else. Of
+{len(verdicts)} claims: {summary}.
 
 The text of the paper at hand has lost its numbers, so problem sizes, conditions and budgets are chosen here (and in
 `discretizers/experiments/problems.py`): n = 50 and N = 100 unless a setting says otherwise, Q = U'DU with Haar U and

@@ -1,6 +1,6 @@
-"""Sliding on two or more surfaces at once: which combination of the 2^k fields.
+"""Sliding: which combination of the 2^k fields on k surfaces; on one there is only one.
 
-All functions get the fields' velocities F (2^k, n), in the order of the sign patterns (-1, ..., -1), (-1, ..., +1), ...,
+All but `codimension_one` get the fields' velocities F (2^k, n), in the order of the sign patterns (-1, ..., -1), (-1, ..., +1), ...,
 (+1, ..., +1), and their normal rates W (2^k, k), and return combinations whose normal rates vanish.
 """
 
@@ -16,7 +16,7 @@ from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS
 from filippov.sign_patterns import Sliding
 
-__all__ = ["SELECTIONS", "blend"]
+__all__ = ["SELECTIONS", "blend", "codimension_one"]
 
 SELECTIONS = ("multilinear", "hull-least-norm", "moments")
 
@@ -30,6 +30,23 @@ def blend(selection: str, F: Matrix, W: Matrix, near: Vector | None) -> list[Sli
     if selection == "moments" and W.shape[1] == 2:
         return _moments(F, W, tracked=near is not None)
     return _least_norm(F, W, tracked=near is not None)
+
+
+def codimension_one(
+    minus: Vector, plus: Vector, gradient: Vector, moving: float, near: Vector | None
+) -> list[Sliding]:
+    """Return Filippov's sliding vector from the two Lie derivatives of h (Filippov 1988, section 4, formula (12)); with `near` its u where that is 0/0."""
+    below, above = float(gradient @ minus) + moving, float(gradient @ plus) + moving
+    scale = abs(below) + abs(above)
+    gap = below - above
+    if abs(gap) <= 16.0 * EPS * (scale + float(np.max(np.abs(plus)))):
+        if near is None and scale > 1e-9 * (float(np.max(np.abs(plus))) + float(np.max(np.abs(minus)))):
+            return []
+        u, turn = 0.0 if near is None else float(near[0]), 0.0
+    else:
+        u, turn = (below + above) / gap, gap / scale
+    velocity = 0.5 * ((1.0 + u) * plus + (1.0 - u) * minus)
+    return [Sliding(velocity, np.array([u]), np.array([1.0 - u, 1.0 + u]), turn)]
 
 
 def _signs(k: int) -> NDArray[np.float64]:
@@ -70,7 +87,9 @@ def _bilinear(F: Matrix, W: Matrix, near: Vector | None) -> list[Sliding]:
     a2, b2, c2, d2 = m2 + n2 + p2 + q2, p2 + q2 - m2 - n2, n2 + q2 - m2 - p2, m2 - n2 - p2 + q2
     size = max(abs(value) for value in (a1, b1, c1, d1, a2, b2, c2, d2))
     found: list[Sliding] = []
-    for u1 in _quadratic_roots(b2 * d1 - b1 * d2, a2 * d1 + b2 * c1 - a1 * d2 - b1 * c2, a2 * c1 - a1 * c2, size * size):
+    for u1 in _quadratic_roots(
+        b2 * d1 - b1 * d2, a2 * d1 + b2 * c1 - a1 * d2 - b1 * c2, a2 * c1 - a1 * c2, size * size
+    ):
         below1, below2 = c1 + d1 * u1, c2 + d2 * u1
         if abs(below1) >= abs(below2):
             u2 = -(a1 + b1 * u1) / below1 if below1 != 0.0 else 0.0

@@ -35,7 +35,7 @@ class Certificate:
     drift : float
         Max over the samples of |h| on the surfaces slid on, in the units of h.
     defect : float
-        Max over all steps of \\|x(t1) - x(t0) - integral of v\\|, and of jumps between steps: that the states
+        Max over all steps of the norm of x(t1) - x(t0) - integral of v, and of jumps between steps: that the states
         belong to the velocities.
     selector : float or None
         Max over the segments of the distance from the velocity to the Filippov set of the selector, where that set is
@@ -118,11 +118,15 @@ def certify(trajectory: Trajectory, samples: int = 1000, system: System | None =
             count += 1
     drift, drift_ok = max(drifts), max(drifts) <= DRIFT_TOLERANCE * max(sizes)
     defect = _defect(trajectory)
-    size = max(float(np.max(np.abs(trajectory.start[1]))), float(np.max(np.abs(trajectory.y))), trajectory.t_end)
+    size = max(
+        float(np.max(np.abs(trajectory.start[1]))), float(np.max(np.abs(trajectory.y))), trajectory.t_end
+    )
     defect_ok = defect <= DEFECT_TOLERANCE * size
     consistent = _is_consistent(trajectory, DEFECT_TOLERANCE * size)
     ok = inclusion_ok and drift_ok and defect_ok and consistent and trajectory.status >= 0
-    return Certificate(inclusion, drift, defect, selector, ok, worst_t, count, consistent, trajectory.certified)
+    return Certificate(
+        inclusion, drift, defect, selector, ok, worst_t, count, consistent, trajectory.certified
+    )
 
 
 def _sample_times(t0: float, t1: float, trajectory: Trajectory, samples: int) -> Vector:
@@ -153,7 +157,9 @@ def _is_consistent(trajectory: Trajectory, tolerance: float) -> bool:
     """Whether steps join in time and switches stand where, and only where, modes change."""
     pieces = [piece for segment in trajectory.segments for piece in segment.pieces]
     joints = [trajectory.start[0], *(piece.t1 for piece in pieces)]
-    if any(piece.t0 != joint or not piece.t1 > piece.t0 for piece, joint in zip(pieces, joints, strict=False)):
+    if any(
+        piece.t0 != joint or not piece.t1 > piece.t0 for piece, joint in zip(pieces, joints, strict=False)
+    ):
         return False
     last_at: dict[float, Switch] = {}
     for switch in trajectory.switches:
@@ -165,4 +171,6 @@ def _is_consistent(trajectory: Trajectory, tolerance: float) -> bool:
         if t not in last_at or last_at[t].codimension != mode.codimension:
             return False
     # At a nonunique point the mode may go on; and where the run starts a choice is no change.
-    return all(t in changes or any(s.kind == "nonunique" for s in trajectory.switches if s.t == t) for t in last_at)
+    return all(
+        t in changes or any(s.kind == "nonunique" for s in trajectory.switches if s.t == t) for t in last_at
+    )

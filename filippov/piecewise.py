@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Vector, as_callable
-from filippov.blending import SELECTIONS, blend
+from filippov.blending import SELECTIONS, blend, codimension_one
 from filippov.errors import FilippovError, InvalidInputError
-from filippov.pivoting import EPS
 from filippov.sign_patterns import SignPatternSystem, Sliding
 from filippov.surfaces import Surfaces
 
@@ -111,7 +110,7 @@ class PiecewiseSmooth(SignPatternSystem):
             pattern[free] = signs
             rows.append(self.pattern_field(t, x, pattern))
         if free.size == 1:
-            return _codimension_one(rows[0], rows[1], J[0], float(moving[0]), tracked=near is not None)
+            return codimension_one(rows[0], rows[1], J[0], float(moving[0]), near)
         velocities = np.array(rows)
         return blend(self.selection, velocities, velocities @ J.T + moving, near)
 
@@ -130,23 +129,6 @@ def _check(key: tuple[int, ...], field: Any) -> Callable[[float, Vector], Vector
         return f
 
     return checked
-
-
-def _codimension_one(
-    minus: Vector, plus: Vector, gradient: Vector, moving: float, *, tracked: bool
-) -> list[Sliding]:
-    """Return Filippov's sliding vector from the two Lie derivatives of h (Filippov 1988, section 4, formula (12))."""
-    below, above = float(gradient @ minus) + moving, float(gradient @ plus) + moving
-    scale = abs(below) + abs(above)
-    gap = below - above
-    if abs(gap) <= 16.0 * EPS * (scale + float(np.max(np.abs(plus)))):
-        if not tracked and scale > 1e-9 * (float(np.max(np.abs(plus))) + float(np.max(np.abs(minus)))):
-            return []
-        u, turn = 0.0, 0.0
-    else:
-        u, turn = (below + above) / gap, gap / scale
-    velocity = 0.5 * ((1.0 + u) * plus + (1.0 - u) * minus)
-    return [Sliding(velocity, np.array([u]), np.array([1.0 - u, 1.0 + u]), turn)]
 
 
 def _pattern(key: Any) -> tuple[int, ...]:

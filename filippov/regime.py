@@ -8,6 +8,7 @@ surfaces it does not slide on, and the *slacks* of the convex combination that k
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,14 @@ from filippov.pivoting import EPS
 from filippov.switching import Mode
 from filippov.system import Candidate
 
-__all__ = ["Regime", "RegimeCandidate", "guards_hold", "second_rates"]
+__all__ = ["Regime", "RegimeCandidate", "difference_step", "fold_weights", "guards_hold", "second_rates"]
 
 RATE_TOLERANCE = 1e-9
 """Rates of guards below this, relative to the sum of their absolute terms, are zero, and the next derivative decides:
 far above the rounding of Jacobians by central differences (1e-11), far below a modelled rate."""
+
+BEND_TOLERANCE = 1e-5
+"""The same for forward differences of rates: the rounding of a Jacobian over `difference_step`."""
 
 
 class Regime(ABC):
@@ -77,10 +81,15 @@ class RegimeCandidate(Candidate):
     strict: bool = True
 
 
+def difference_step(x: Vector, v: Vector) -> float:
+    """Return a step in time for forward differences of rates along velocity v."""
+    # A quarter power of eps balances the truncation of a forward difference against Jacobians known to 1e-11.
+    return EPS**0.25 * 1e-2 * max(1.0, float(np.max(np.abs(x)))) / max(1.0, float(np.max(np.abs(v))))
+
+
 def second_rates(regime: Regime, t: float, x: Vector, v: Vector) -> tuple[Vector, Vector]:
     """Return d^2/dt^2 of the gaps and d/dt of the slacks along a regime, by forward differences."""
-    # A quarter power of eps balances the truncation of a forward difference against Jacobians known to 1e-11.
-    step = EPS**0.25 * 1e-2 * max(1.0, float(np.max(np.abs(x)))) / max(1.0, float(np.max(np.abs(v))))
+    step = difference_step(x, v)
     ahead = x + step * v
     v_ahead, slacks_ahead = regime.evaluate(t + step, ahead)
     _, slacks = regime.evaluate(t, x)
@@ -88,8 +97,48 @@ def second_rates(regime: Regime, t: float, x: Vector, v: Vector) -> tuple[Vector
     return (rates_ahead - rates) / step, (slacks_ahead - slacks) / step
 
 
-def guards_hold(regime: Regime, t: float, x: Vector, on: NDArray[np.bool_], closeness: float) -> bool | None:
+def fold_weights(
+    lie: Callable[[float, Vector], tuple[float, float]], t: float, x: Vector, minus: Vector, plus: Vector
+) -> list[float]:
+    """Return u of each sliding vector ((1 + u) plus + (1 - u) minus)/2 just ahead of a two-fold of one surface.
+
+    Where both Lie derivatives L-, L+ vanish the condition u (L- - L+) = L- + L+ is empty, but not a step s ahead: there they are s times
+    affine functions of u, so that the condition is a quadratic. Roots outside [-1, 1] are no sliding; 0 where all is zero still.
+
+    Parameters
+    ----------
+    lie : callable (t, x) -> (L-, L+)
+    t, x : float, (n,) array
+    minus, plus : (n,) arrays
+        The two fields at x.
+    """
+    step = difference_step(x, np.maximum(np.abs(minus), np.abs(plus)))
+    sums, gaps = [], []
+    for field in (minus, plus):
+        below, above = lie(t + step, x + step * field)
+        sums.append((below + above) / step)
+        gaps.append((below - above) / step)
+    a = 0.5 * (gaps[1] - gaps[0])
+    b = 0.5 * (gaps[1] + gaps[0]) - 0.5 * (sums[1] - sums[0])
+    c = -0.5 * (sums[1] + sums[0])
+    noise = BEND_TOLERANCE * max(1.0, *map(abs, sums), *map(abs, gaps))
+    if max(abs(a), abs(b)) <= noise:
+        return [0.0] if abs(c) <= noise else []
+    if abs(a) <= noise:
+        return [-c / b]
+    discriminant = b * b - 4.0 * a * c
+    if discriminant < 0.0:
+        return []
+    half = 0.5 * discriminant**0.5
+    return sorted({(-0.5 * b - half) / a, (-0.5 * b + half) / a})
+
+
+def guards_hold(
+    regime: Regime, t: float, x: Vector, on: NDArray[np.bool_], closeness: float, speeds: Vector
+) -> bool | None:
     """Say whether a regime can be taken up at a point on the surfaces `on`, by its guards' first nonzero derivatives.
+
+    `speeds` (n,) are the largest absolute velocities of the fields that meet there: what rounding in a rate is measured by.
 
     Returns
     -------
@@ -100,7 +149,7 @@ def guards_hold(regime: Regime, t: float, x: Vector, on: NDArray[np.bool_], clos
     if not np.all(np.isfinite(v)):
         return False
     rates = regime.gap_rates(t, x, v)
-    undecided_gaps = on[regime.gap_surfaces] & (np.abs(rates) <= _rate_size(regime, t, x, v))
+    undecided_gaps = on[regime.gap_surfaces] & (np.abs(rates) <= _rate_size(regime, t, x, v, speeds))
     undecided_slacks = np.abs(slacks) <= closeness
     if np.any(slacks < -closeness) or np.any(on[regime.gap_surfaces] & ~undecided_gaps & (rates < 0)):
         return False
@@ -108,14 +157,13 @@ def guards_hold(regime: Regime, t: float, x: Vector, on: NDArray[np.bool_], clos
         return True
     bends, drifts = second_rates(regime, t, x, v)
     next_ones = np.concatenate([bends[undecided_gaps], drifts[undecided_slacks]])
-    noise = 1e-5 * (
-        1.0 + float(np.max(np.abs(next_ones)))
-    )  # forward differences of rates known to RATE_TOLERANCE
+    noise = BEND_TOLERANCE * (1.0 + float(np.max(np.abs(next_ones))))
     if np.any(next_ones < -noise):
         return False
     return None if np.any(next_ones <= noise) else True
 
 
-def _rate_size(regime: Regime, t: float, x: Vector, v: Vector) -> Vector:
-    scale = np.maximum(np.abs(regime.gap_rates(t, x, np.abs(v))), np.abs(regime.gap_rates(t, x, v)))
-    return RATE_TOLERANCE * np.maximum(scale, float(np.max(np.abs(v), initial=0.0)) + EPS)
+def _rate_size(regime: Regime, t: float, x: Vector, v: Vector, speeds: Vector) -> Vector:
+    # The velocity itself may vanish to rounding where the fields that it is a difference of do not.
+    scale = np.maximum(np.abs(regime.gap_rates(t, x, speeds)), np.abs(regime.gap_rates(t, x, v)))
+    return RATE_TOLERANCE * np.maximum(scale, float(np.max(speeds, initial=0.0)) + EPS)

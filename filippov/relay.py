@@ -65,8 +65,13 @@ class Relay(SignPatternSystem):
         m = self.surfaces.count if self.surfaces.count is not None else self.surfaces(t, x).size
         if B.shape != (x.size, m):
             raise InvalidInputError(f"gain must return shape ({x.size}, {m}), got {B.shape}")
-        if not (np.all(np.isfinite(a)) and np.all(np.isfinite(B))):
-            raise FilippovError(f"drift or gain is not finite at t = {t:.6g}, x = {x}")
+        if not np.isfinite(a).all():
+            raise FilippovError(f"drift is not finite at t = {t:.6g}, x = {x}")
+        if not np.isfinite(B).all():
+            relay = int(np.flatnonzero(~np.isfinite(B).all(axis=0))[0])
+            raise FilippovError(
+                f"gain is not finite in the column of surface {relay} at t = {t:.6g}, x = {x}"
+            )
         return a, B
 
     def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
@@ -83,25 +88,25 @@ class Relay(SignPatternSystem):
         base = a - B @ sides  # sides are zero on the sliding surfaces
         c = self.surfaces.rate(t, x)[free] + J @ base
         M = J @ B[:, free]
-        return _solve_linear(M, c, base, B[:, free], tracked=near is not None)
+        return _solve_linear(M, c, base, B[:, free], near)
 
     def __repr__(self) -> str:
         return f"Relay({self.dim or 'n'} states, {self.surfaces.count or 'm'} relays)"
 
 
-def _solve_linear(M: Matrix, c: Vector, base: Vector, B: Matrix, *, tracked: bool) -> list[Sliding]:
+def _solve_linear(M: Matrix, c: Vector, base: Vector, B: Matrix, near: Vector | None) -> list[Sliding]:
     if M.size == 1:
         scale = abs(M[0, 0]) + abs(c[0])
         singular = abs(M[0, 0]) <= 16.0 * EPS * (scale + np.max(np.abs(base)))
-        if singular and not tracked and abs(c[0]) > 1e-9 * np.max(np.abs(base), initial=0.0):
+        if singular and near is None and abs(c[0]) > 1e-9 * np.max(np.abs(base), initial=0.0):
             return []
-        u = np.zeros(1) if singular else c / M[0, 0]
-        turn = 0.0 if scale == 0.0 else float(M[0, 0] / scale)
+        u = c / M[0, 0] if not singular else np.zeros(1) if near is None else near
+        turn = 0.0 if singular else float(M[0, 0] / scale)
     else:
         solution, _, rank, _ = np.linalg.lstsq(M, c, rcond=64.0 * EPS * M.shape[0])
         u = np.asarray(solution)
         left = np.max(np.abs(M @ u - c))
-        if rank < M.shape[0] and not tracked and left > 1e-9 * (1.0 + np.max(np.abs(c))):
+        if rank < M.shape[0] and near is None and left > 1e-9 * (1.0 + np.max(np.abs(c))):
             return []
         rows = np.linalg.norm(M, axis=1) + np.abs(c)
         turn = float(np.linalg.det(M / np.where(rows > 0, rows, 1.0)[:, None]))

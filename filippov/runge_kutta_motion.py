@@ -51,7 +51,14 @@ class _DensePiece(Piece):
     """
 
     def __init__(
-        self, regime: Regime, dense: Any, t0: float, t1: float, x0: Vector, x1: Vector, step: Callable[[], Any]
+        self,
+        regime: Regime,
+        dense: Any,
+        t0: float,
+        t1: float,
+        x0: Vector,
+        x1: Vector,
+        step: Callable[[], Any],
     ) -> None:
         self._regime, self._interpolant, self._step = regime, dense, step
         self._ends = (t0, x0, t1, x1)
@@ -171,7 +178,9 @@ class RungeKuttaMotion(Motion):
             raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
         t1, x1 = float(solver.t), np.array(solver.y)
         after = self._look(regime, t1, x1, np.asarray(solver.f) if hasattr(solver, "f") else None)
-        dense = None if self._one_step and not self._suspicious(before, after, t1 - t0) else solver.dense_output()
+        dense = (
+            None if self._one_step and not self._suspicious(before, after, t1 - t0) else solver.dense_output()
+        )
         if dense is not None:
             failure = self._first_failure(regime, dense, t0, t1, before, after)
             if failure is not None:
@@ -307,9 +316,10 @@ class RungeKuttaMotion(Motion):
         t, x, dense = self._step_to(regime, t0, x0, root)
         for _ in range(ROOT_STEPS):
             correction = self._correction(regime, dense, t0, t, x)
-            if correction is None or abs(correction) <= 4.0 * EPS * abs(t) or not t0 < t + correction:
+            if correction is None or not t0 < t + correction:
                 break
-            if abs(correction) <= NEGLIGIBLE_BEND * (t - t0):
+            if abs(correction) <= max(NEGLIGIBLE_BEND * (t - t0), 4.0 * EPS * abs(t)):
+                # Below the resolution of t the state still moves: it is to lie on the surface to its own rounding.
                 x = x + correction * regime.evaluate(t, x)[0]
                 t += correction
                 break

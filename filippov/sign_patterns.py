@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.errors import InvalidInputError
 from filippov.pivoting import EPS
-from filippov.regime import Regime, RegimeCandidate
+from filippov.regime import Regime, RegimeCandidate, fold_weights
 from filippov.switched import SURFACE_TOLERANCE, SwitchedSystem
 from filippov.switching import Mode
 
@@ -81,6 +81,7 @@ class SignPatternSystem(SwitchedSystem):
     def possible_regimes(self, t: float, x: Vector, on: NDArray[np.bool_]) -> list[RegimeCandidate]:
         """Return a regime for each pattern of sides and sliding on the surfaces x is on."""
         base, where = self._sides(t, x, on), np.flatnonzero(on)
+        self._refuse_vanishing(t, x, where)
         if where.size > PATTERN_LIMIT:
             raise InvalidInputError(
                 f"switching: {where.size} surfaces meet at t = {t:.6g}, at most {PATTERN_LIMIT} can be told apart"
@@ -94,10 +95,50 @@ class SignPatternSystem(SwitchedSystem):
                 regime = SignRegime(self, sides, None, 1.0)
                 found.append(RegimeCandidate(self.pattern_field(t, x, sides), regime.mode, regime))
                 continue
-            for sliding in self.slidings(t, x, sides, free, None):
+            for sliding in self._slidings_ahead(t, x, sides, free):
                 regime = SignRegime(self, sides, sliding.weights, self._sense(t, x, sides, free, sliding))
                 found.append(RegimeCandidate(sliding.velocity, regime.mode, regime))
         return found
+
+    def _slidings_ahead(
+        self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp]
+    ) -> list[Sliding]:
+        """Return the slidings at x; at a two-fold, where x alone decides nothing, those just ahead of it."""
+        found = self.slidings(t, x, sides, free, None)
+        if free.size > 1 or not found or found[0].turn != 0.0:
+            return found
+        below, above = sides.copy(), sides.copy()
+        below[free], above[free] = -1, 1
+        minus, plus = self.pattern_field(t, x, below), self.pattern_field(t, x, above)
+
+        def lie(time: float, state: Vector) -> tuple[float, float]:
+            gradient = self.surfaces.jacobian(time, state)[free[0]]
+            moving = self.surfaces.rate(time, state)[free[0]]
+            return (
+                float(gradient @ self.pattern_field(time, state, below) + moving),
+                float(gradient @ self.pattern_field(time, state, above) + moving),
+            )
+
+        return [
+            Sliding(
+                0.5 * ((1.0 + u) * plus + (1.0 - u) * minus), np.array([u]), np.array([1.0 - u, 1.0 + u]), 0.0
+            )
+            for u in fold_weights(lie, t, x, minus, plus)
+        ]
+
+    def _refuse_vanishing(self, t: float, x: Vector, where: NDArray[np.intp]) -> None:
+        """Refuse a switching function that is zero all around x: it tells no sides apart."""
+        if not where.size:
+            return
+        flat = where[~self.surfaces.jacobian(t, x)[where].any(axis=1)]
+        if not flat.size:
+            return
+        reach = 0.1 * max(1.0, float(np.max(np.abs(x))))
+        around = [self.surfaces(t, x + s * reach * e)[flat] for e in np.eye(x.size) for s in (-1.0, 1.0)]
+        for i in flat[~np.any(around, axis=0)]:
+            raise InvalidInputError(
+                f"switching: surface {i} is identically zero around t = {t:.6g}, x = {x}: it tells no sides apart"
+            )
 
     def _sense(
         self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], sliding: Sliding

@@ -123,7 +123,12 @@ def solve(
 
 
 def branches(
-    system: System, t_span: tuple[float, float], x0: ArrayLike, *, max_branches: int = 16, **solve_options: Any
+    system: System,
+    t_span: tuple[float, float],
+    x0: ArrayLike,
+    *,
+    max_branches: int = 16,
+    **solve_options: Any,
 ) -> list[Trajectory]:
     """Return one trajectory for each way to leave the nonunique points met on the way.
 
@@ -315,7 +320,9 @@ class _Run:
             njev=0 if motion is None else motion.njev,
             certified=False if motion is None else motion.certified,
             t_events=[np.array(event.times) for event in self.events],
-            y_events=[np.array(event.states).reshape(len(event.times), self.system.dim) for event in self.events],
+            y_events=[
+                np.array(event.states).reshape(len(event.times), self.system.dim) for event in self.events
+            ],
             system=self.system,
             options=self.options,
         )
@@ -351,7 +358,9 @@ class _UserEvent:
         for a, b, fa, fb in zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True):
             crossed = fa != 0 and (fb == 0 or (fa < 0) != (fb < 0))
             if crossed and (self.direction == 0 or (fb > fa) == (self.direction > 0)):
-                found.append(float(b) if fb == 0 else float(brentq(value, float(a), float(b), xtol=4e-16, rtol=1e-15)))
+                found.append(
+                    float(b) if fb == 0 else float(brentq(value, float(a), float(b), xtol=4e-16, rtol=1e-15))
+                )
         return found
 
     def record(self, t: float, piece: Piece) -> None:
@@ -400,7 +409,9 @@ def _as_events(events: Any) -> list[_UserEvent]:
         return []
     functions = [events] if callable(events) else events
     if not isinstance(functions, Sequence):
-        raise InvalidTypeError(f"events must be callable or a sequence of callables, got {type(events).__name__}")
+        raise InvalidTypeError(
+            f"events must be callable or a sequence of callables, got {type(events).__name__}"
+        )
     return [_UserEvent(as_callable("events", function)) for function in functions]
 
 

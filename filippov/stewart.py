@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector, as_callable
+from filippov.blending import codimension_one
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
-from filippov.regime import Regime, RegimeCandidate
+from filippov.regime import Regime, RegimeCandidate, difference_step, fold_weights
+from filippov.sign_patterns import Sliding
 from filippov.surfaces import Surfaces
 from filippov.switched import SURFACE_TOLERANCE, SwitchedSystem
 from filippov.switching import Mode
@@ -49,7 +51,9 @@ class Stewart(SwitchedSystem):
         If something is not callable or has the wrong shape.
     """
 
-    def __init__(self, fields: Any, indicators: Any, *, jac: Any = None, rate: Any = None, dim: int | None = None) -> None:
+    def __init__(
+        self, fields: Any, indicators: Any, *, jac: Any = None, rate: Any = None, dim: int | None = None
+    ) -> None:
         super().__init__(dim)
         self.fields = [as_callable(f"fields[{i}]", field) for i, field in enumerate(fields)]
         if len(self.fields) < 2:
@@ -90,13 +94,52 @@ class Stewart(SwitchedSystem):
         found = []
         for count in range(1, tied.size + 1):
             for members in combinations(tied.tolist(), count):
-                regime = _TiedRegime(self, np.array(members, dtype=np.intp), 1.0)
-                velocity, slacks = regime.evaluate(t, x)
-                if slacks.size and slacks[-1] < 0:
-                    regime = _TiedRegime(self, regime.members, -1.0)
-                if slacks.size == 0 or np.all(slacks[:-1] >= -1e-9):
-                    found.append(RegimeCandidate(velocity, regime.mode, regime))
+                regimes = self._regimes_of(t, x, np.array(members, dtype=np.intp))
+                found += [
+                    RegimeCandidate(regime.evaluate(t, x)[0], regime.mode, regime) for regime in regimes
+                ]
         return found
+
+    def _regimes_of(self, t: float, x: Vector, members: NDArray[np.intp]) -> list[_TiedRegime]:
+        """Return the regimes on one tie: more or less than one only where two regions meet in a two-fold."""
+        if members.size == 2:
+            return self._regimes_of_pair(t, x, members)
+        regime = _TiedRegime(self, members, 1.0)
+        _, slacks = regime.evaluate(t, x)
+        if slacks.size and slacks[-1] < 0:
+            regime = _TiedRegime(self, members, -1.0)
+        return [regime] if slacks.size == 0 or np.all(slacks[:-1] >= -1e-9) else []
+
+    def _regimes_of_pair(self, t: float, x: Vector, pair: NDArray[np.intp]) -> list[_TiedRegime]:
+        sliding = self.pair_sliding(t, x, pair, None)
+        if not sliding:
+            return []
+        if sliding[0].turn != 0.0:
+            return [_TiedRegime(self, pair, float(np.sign(sliding[0].turn)), sliding[0].weights)]
+        minus, plus = (self.region_field(t, x, int(i)) for i in pair)
+
+        def lie(time: float, state: Vector) -> tuple[float, float]:
+            gradient, moving = self._pair_gradient(time, state, pair)
+            below, above = (float(gradient @ self.region_field(time, state, int(i))) + moving for i in pair)
+            return below, above
+
+        regimes = []
+        for u in fold_weights(lie, t, x, minus, plus):
+            velocity = 0.5 * ((1.0 + u) * plus + (1.0 - u) * minus)
+            step = difference_step(x, velocity)
+            below, above = lie(t + step, x + step * velocity)
+            regimes.append(_TiedRegime(self, pair, -1.0 if below < above else 1.0, np.array([u])))
+        return regimes
+
+    def _pair_gradient(self, t: float, x: Vector, pair: NDArray[np.intp]) -> tuple[Vector, float]:
+        """Return the derivatives of h = indicator of the first less that of the second: the second is active where h > 0."""
+        J, moving = self.surfaces.jacobian(t, x), self.surfaces.rate(t, x)
+        return J[pair[0]] - J[pair[1]], float(moving[pair[0]] - moving[pair[1]])
+
+    def pair_sliding(self, t: float, x: Vector, pair: NDArray[np.intp], near: Vector | None) -> list[Sliding]:
+        """Return the sliding on the tie of two regions."""
+        first, second = (self.region_field(t, x, int(i)) for i in pair)
+        return codimension_one(first, second, *self._pair_gradient(t, x, pair), near)
 
     def limits(self, t: float, x: Vector, on: NDArray[np.bool_]) -> Matrix:
         """Return the fields of the regions that meet at x, one a row."""
@@ -140,8 +183,10 @@ class Stewart(SwitchedSystem):
 class _TiedRegime(Regime):
     """Motion in one region, or along the tie of several."""
 
-    def __init__(self, system: Stewart, members: NDArray[np.intp], sense: float) -> None:
-        self.system, self.members, self._sense = system, members, sense
+    def __init__(
+        self, system: Stewart, members: NDArray[np.intp], sense: float, weights: Vector | None = None
+    ) -> None:
+        self.system, self.members, self._sense, self._weights = system, members, sense, weights
         sides = np.full(len(system.fields), -1, dtype=np.int8)
         sides[members] = 1 if members.size == 1 else 0
         self.mode = Mode(sides, members.size - 1)
@@ -149,6 +194,9 @@ class _TiedRegime(Regime):
 
     def evaluate(self, t: float, x: Vector) -> tuple[Vector, Vector]:
         """Return the velocity and, on a tie, the weights and the sense of the sliding."""
+        if self._weights is not None:
+            pair = self.system.pair_sliding(t, x, self.members, self._weights)[0]
+            return pair.velocity, np.append(pair.slacks, self._sense * pair.turn)
         fields = np.array([self.system.region_field(t, x, int(i)) for i in self.members])
         if self.members.size == 1:
             return fields[0], np.empty(0)

@@ -27,7 +27,14 @@ SERIES_TOLERANCE = 1e-14
 """Relative size of the last Chebyshev coefficient kept: curved pieces are stored to rounding."""
 
 UNREADABLE = (
-    *(KeyError, ValueError, IndexError, TypeError, AttributeError, NotImplementedError),  # from what the file says
+    *(
+        KeyError,
+        ValueError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+    ),  # from what the file says
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error),  # from how it is packed
 )
 """What reading a file that is not a trajectory can raise."""
@@ -147,7 +154,9 @@ def _unpack_switches(arrays: dict[str, NDArray[Any]]) -> list[Switch]:
 
 def _pack_segments(segments: list[Segment], arrays: dict[str, NDArray[Any]]) -> None:
     """Lay out all pieces: spans, segment numbers, series lengths, and coefficients end to end."""
-    pieces: list[tuple[int, Piece]] = [(k, piece) for k, segment in enumerate(segments) for piece in segment.pieces]
+    pieces: list[tuple[int, Piece]] = [
+        (k, piece) for k, segment in enumerate(segments) for piece in segment.pieces
+    ]
     lengths, states, velocities = [], [], []
     for _, piece in pieces:
         if isinstance(piece, LinearPiece):
@@ -165,7 +174,9 @@ def _pack_segments(segments: list[Segment], arrays: dict[str, NDArray[Any]]) -> 
     arrays["piece_states"] = np.concatenate(states) if states else np.empty((0, 0))
     arrays["piece_velocities"] = np.concatenate(velocities) if velocities else np.empty((0, 0))
     surfaces = len(segments[0].mode.sides) if segments else 0
-    arrays["mode_sides"] = np.array([s.mode.sides for s in segments], dtype=np.int8).reshape(len(segments), surfaces)
+    arrays["mode_sides"] = np.array([s.mode.sides for s in segments], dtype=np.int8).reshape(
+        len(segments), surfaces
+    )
     arrays["mode_codimension"] = np.array([s.mode.codimension for s in segments], dtype=np.int32)
     arrays["mode_resting"] = np.array([s.mode.resting for s in segments], dtype=bool)
 
@@ -180,7 +191,9 @@ def _unpack_segments(arrays: dict[str, NDArray[Any]]) -> list[Segment]:
     grouped: list[list[Piece]] = [[] for _ in modes]
     ends = np.cumsum(arrays["piece_length"])
     shape = (int(ends[-1]) if ends.size else 0, arrays["start_x"].size if ends.size else 0)
-    if np.any(arrays["piece_length"] < 1) or any(arrays[f"piece_{name}"].shape != shape for name in ("states", "velocities")):
+    if np.any(arrays["piece_length"] < 1) or any(
+        arrays[f"piece_{name}"].shape != shape for name in ("states", "velocities")
+    ):
         raise ValueError("its pieces do not fit their lengths")
     for k, (t0, t1), length, end in zip(
         arrays["piece_segment"], arrays["piece_span"], arrays["piece_length"], ends, strict=True

@@ -95,7 +95,11 @@ class SwitchedSystem(System):
         possible = self.possible_regimes(t, x, on)
         if len(possible) == 1:
             return [self._resting_if_still(t, x, possible[0])]
-        verdicts = [(candidate, guards_hold(candidate.regime, t, x, on, CLOSENESS)) for candidate in possible]
+        fields = [np.abs(candidate.velocity) for candidate in possible if candidate.mode.codimension == 0]
+        speeds = np.max(fields, axis=0)
+        verdicts = [
+            (candidate, guards_hold(candidate.regime, t, x, on, CLOSENESS, speeds)) for candidate in possible
+        ]
         strict = [candidate for candidate, holds in verdicts if holds]
         if strict:
             return [self._resting_if_still(t, x, candidate) for candidate in strict]

@@ -11,18 +11,43 @@ from filippov.expressions import parse_expression
 
 __all__ = ["RealSymbols", "as_formulas", "as_real_symbols", "is_improper"]
 
-_SMOOTH = "exp log sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc gamma".split()
-"""What Python's math module computes."""
-
-_SWITCHING = ["sign", "Heaviside", "Abs", "Max", "Min", "Piecewise"]
+# What Python's math module computes, and what is resolved before it is computed.
+_SMOOTH = (
+    "exp",
+    "log",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+)
+_SPECIAL = ("erf", "erfc", "gamma")
+_SWITCHING = ("sign", "Heaviside", "Abs", "Max", "Min", "Piecewise")
+_KNOWN = (*_SMOOTH, *_SPECIAL, *_SWITCHING)
 
 
 class RealSymbols(dict[str, Any]):
-    """The states' real symbols by name; the time's; and the way from the symbols given to them, and back."""
+    """The states' real symbols by name, with the time.
 
-    # The time's symbol (one that nothing depends on if none was given), given -> real, and real -> given.
+    Attributes
+    ----------
+    time : sympy symbol
+        One that nothing depends on, if none was given.
+    known : dict
+        The states and, if it was given, the time, by name.
+    back : dict
+        From the real symbols to those that were given.
+    """
+
     time: Any
-    real: dict[Any, Any]
+    known: dict[str, Any]
     back: dict[Any, Any]
 
 
@@ -35,7 +60,7 @@ def as_real_symbols(variables: Any, t: Any) -> RealSymbols:
             f"variables must be a sequence of symbols or names, got {type(variables).__name__}"
         )
     found = RealSymbols()
-    found.real, found.back = {}, {}
+    found.back = {}
 
     def real(argument: str, value: Any) -> Any:
         if not isinstance(value, (str, sympy.Symbol)):
@@ -47,7 +72,7 @@ def as_real_symbols(variables: Any, t: Any) -> RealSymbols:
         keep = isinstance(value, sympy.Symbol) and value.is_real
         symbol = value if keep else sympy.Symbol(str(value), real=True)
         if not isinstance(value, str):
-            found.real[value], found.back[symbol] = symbol, value
+            found.back[symbol] = value
         return symbol
 
     for variable in variables:
@@ -59,6 +84,7 @@ def as_real_symbols(variables: Any, t: Any) -> RealSymbols:
     found.time = sympy.Dummy("t", real=True) if t is None else real("t", t)
     if t is not None and str(t) in found:
         raise InvalidInputError(f"t: '{t}' is also the name of a state")
+    found.known = {**found, **({} if t is None else {str(t): found.time})}
     return found
 
 
@@ -79,7 +105,7 @@ def _as_formula(name: str, entry: Any, given: RealSymbols) -> Any:
     """Return an entry of rhs in real symbols and rational numbers, checked."""
     import sympy
 
-    known = [*given.values(), *([] if isinstance(given.time, sympy.Dummy) else [given.time])]
+    known = list(given.known.values())
     if isinstance(entry, str):
         try:
             formula: Any = parse_expression(entry, known)
@@ -92,10 +118,12 @@ def _as_formula(name: str, entry: Any, given: RealSymbols) -> Any:
             raise InvalidTypeError(f"{name} must be a sympy expression or text, got {type(entry).__name__}")
         if not isinstance(entry, sympy.Expr):
             entry = sympy.Piecewise((1, entry), (0, True))
-        formula = entry.xreplace(given.real)
+        named = {s: given.known[s.name] for s in entry.free_symbols if s.name in given.known}
+        formula = entry.xreplace(named)
         # A float means the decimal that it prints as, as in a text, so that 0.1 and 1/10 are one number.
         decimals = {f: sympy.Rational(Fraction(repr(float(f)))) for f in formula.atoms(sympy.Float)}
         formula = formula.xreplace(decimals)
+    # Filippov's convention: a power of a sign is the sign, or 1.
     powers = {
         p: p.base ** (p.exp % 2)
         for p in formula.atoms(sympy.Pow)
@@ -106,7 +134,7 @@ def _as_formula(name: str, entry: Any, given: RealSymbols) -> Any:
     if unknown:
         raise InvalidInputError(
             f"{name} contains {', '.join(unknown)}, known: {', '.join(map(str, known))}"
-            + (" (the time must be named: t=)" if isinstance(given.time, sympy.Dummy) else "")
+            + (" (a time must be named by t=)" if len(known) == len(given) else "")
         )
     _check_contents(name, formula)
     return formula
@@ -118,14 +146,14 @@ def _check_contents(name: str, formula: Any) -> None:
 
     if is_improper(formula) or formula.is_extended_real is False:
         raise InvalidInputError(f"{name} must be real and finite, got {formula}")
-    allowed = tuple(getattr(sympy, known) for known in (*_SMOOTH, *_SWITCHING))
+    allowed = tuple(getattr(sympy, known) for known in _KNOWN)
     for node in sympy.preorder_traversal(formula):
         if isinstance(node, sympy.core.function.Application) and not isinstance(
             node, sympy.logic.boolalg.Boolean
         ):
             if not isinstance(node, allowed):
                 raise InvalidInputError(
-                    f"{name} contains {node.func.__name__}(...); known are {', '.join((*_SMOOTH, *_SWITCHING))}"
+                    f"{name} contains {node.func.__name__}(...); known are {', '.join(_KNOWN)}"
                 )
         elif isinstance(node, (sympy.Derivative, sympy.Integral, sympy.Sum, sympy.Product)):
             raise InvalidInputError(f"{name} contains an unevaluated {node.func.__name__}")

@@ -18,9 +18,9 @@ from filippov.piecewise import PiecewiseSmooth
 from filippov.regime import RegimeCandidate
 from filippov.sign_patterns import PATTERN_LIMIT, SignPatternSystem, SignRegime
 from filippov.surfaces import Surfaces
-from filippov.symbolic_input import as_formulas, as_real_symbols, is_improper
 from filippov.switching import Mode
 from filippov.switching_analysis import SwitchingAnalysis
+from filippov.symbolic_input import as_formulas, as_real_symbols, is_improper
 
 if TYPE_CHECKING:
     import sympy
@@ -104,8 +104,8 @@ class SymbolicSystem(PiecewiseSmooth):
         symbols, time = list(given.values()), given.time
         formulas = as_formulas(rhs, given)
         SignPatternSystem.__init__(self, len(symbols))
-        self.selection = selection
-        self._arguments = (tuple(formulas), tuple(symbols), time, selection)
+        self.selection, self._names = selection, list(given)
+        self._arguments = (tuple(rhs), tuple(variables), t, selection)
         analysis = SwitchingAnalysis(formulas)
         self.surface_expressions: tuple[sympy.Expr, ...] = tuple(
             h.xreplace(given.back) for h in analysis.surfaces
@@ -184,7 +184,7 @@ class SymbolicSystem(PiecewiseSmooth):
 
     def __repr__(self) -> str:
         surfaces = ", ".join(str(h) for h in self.surface_expressions) or "none"
-        return f"SymbolicSystem({self.dim} states, surfaces: {surfaces})"
+        return f"SymbolicSystem({', '.join(self._names)}; surfaces: {surfaces})"
 
 
 def _rebuilt(rhs: Any, variables: Any, t: Any, selection: str) -> SymbolicSystem:

@@ -229,5 +229,7 @@ class Trajectory:
         return "\n".join(["Trajectory", *(f"  {name:<{width}}  {text}" for name, text in self._summary())])
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._summary())
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._summary()
+        )
         return f"<table><caption>Trajectory</caption>{rows}</table>"

@@ -84,7 +84,9 @@ class _Point:
     gap_tolerances: Vector
     slacks: Vector
     slack_rates: Vector
-    slack_bends: Vector  # second derivatives as the step to this point measured them; zero at the start of a mode
+    slack_bends: (
+        Vector  # second derivatives as the step to this point measured them; zero at the start of a mode
+    )
 
     @property
     def speed(self) -> float:
@@ -119,7 +121,8 @@ class CurvedPiece(Piece):
         """Return the velocity at times t (m,), shape (n, m)."""
         va = self._ends[0][2]
         return np.stack(
-            [self._motion.velocity(self._face, self._at(float(time)), va) for time in np.atleast_1d(t)], axis=1
+            [self._motion.velocity(self._face, self._at(float(time)), va) for time in np.atleast_1d(t)],
+            axis=1,
         )
 
 
@@ -153,7 +156,12 @@ class CurvedMotion(Motion):
     """
 
     def __init__(
-        self, objective: SmoothObjective, family: FaceFamily, variation: tuple[float, float] | None, t: float, x: Vector
+        self,
+        objective: SmoothObjective,
+        family: FaceFamily,
+        variation: tuple[float, float] | None,
+        t: float,
+        x: Vector,
     ) -> None:
         self.objective, self.family, self.variation = objective, family, variation
         self.certified = variation is not None
@@ -174,14 +182,18 @@ class CurvedMotion(Motion):
         self.nfev += 1
         g = self.objective.grad(x)
         if not np.all(np.isfinite(g)):
-            raise NotFiniteError(f"grad is not finite at x = {np.array2string(x, threshold=6)}, beyond t = {self.t:.17g}")
+            raise NotFiniteError(
+                f"grad is not finite at x = {np.array2string(x, threshold=6)}, beyond t = {self.t:.17g}"
+            )
         return g
 
     def _hessian(self, x: Vector) -> Matrix:
         self.njev += 1
         H = self.objective.hess(x)
         if not np.all(np.isfinite(H)):
-            raise NotFiniteError(f"hess is not finite at x = {np.array2string(x, threshold=6)}, beyond t = {self.t:.17g}")
+            raise NotFiniteError(
+                f"hess is not finite at x = {np.array2string(x, threshold=6)}, beyond t = {self.t:.17g}"
+            )
         return H
 
     def _error(self, x: Vector) -> Vector:
@@ -289,7 +301,9 @@ class CurvedMotion(Motion):
         gaps_open = start.gaps > start.gap_tolerances
         for i in np.flatnonzero(end.gaps < -end.gap_tolerances):
             root = _hermite_root(start.gaps[i], start.gap_rates[i], end.gaps[i], end.gap_rates[i], h)
-            first = min(first, root if gaps_open[i] else 0.5 * h)  # half: just left its surface, and came back
+            first = min(
+                first, root if gaps_open[i] else 0.5 * h
+            )  # half: just left its surface, and came back
         slacks_open = start.slacks > SLACK_TOLERANCE
         for i in np.flatnonzero(end.slacks < -SLACK_TOLERANCE):
             root = _hermite_root(start.slacks[i], start.slack_rates[i], end.slacks[i], end.slack_rates[i], h)
@@ -371,7 +385,8 @@ class CurvedMotion(Motion):
             face.gaps(g),
             rates,
             accelerations,
-            face.gap_errors(self._error(x)) + resolution * (np.abs(rates) + 0.5 * resolution * np.abs(accelerations)),
+            face.gap_errors(self._error(x))
+            + resolution * (np.abs(rates) + 0.5 * resolution * np.abs(accelerations)),
             face.slacks(v),
             face.slack_rates(a),
             np.zeros_like(face.slack_rates(a)),
@@ -453,7 +468,9 @@ class CurvedMotion(Motion):
 
 def _estimated_bounds(start: _Point, end: _Point, h: float) -> tuple[Vector, Vector]:
     """Return estimates, with a safety factor, of the gaps' third and the slacks' second derivatives over a step."""
-    from_values = 6.0 * (end.gaps - start.gaps - h * start.gap_rates - 0.5 * h * h * start.gap_accelerations) / h**3
+    from_values = (
+        6.0 * (end.gaps - start.gaps - h * start.gap_rates - 0.5 * h * h * start.gap_accelerations) / h**3
+    )
     from_rates = 2.0 * (end.gap_rates - start.gap_rates - h * start.gap_accelerations) / h**2
     from_accelerations = (end.gap_accelerations - start.gap_accelerations) / h
     third = np.maximum(np.maximum(np.abs(from_values), np.abs(from_rates)), np.abs(from_accelerations))

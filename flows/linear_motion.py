@@ -74,7 +74,9 @@ class LinearMotion(Motion):
         Start.
     """
 
-    def __init__(self, H: Matrix, b: Vector, family: FaceFamily, selector: Selector, t: float, x: Vector) -> None:
+    def __init__(
+        self, H: Matrix, b: Vector, family: FaceFamily, selector: Selector, t: float, x: Vector
+    ) -> None:
         self.H, self.b, self.family, self.selector = H, b, family, selector
         self.t, self.x = t, x.copy()
         self._sizes = np.abs(H).sum(axis=1)

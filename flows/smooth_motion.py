@@ -171,6 +171,7 @@ class NormalizedMotion(Motion):
         self._hessian: Matrix | None = None  # at the target
         self._linear = False  # whether the gradient is the linear one
         self._steps = 0
+        self._at_saddle = False
         self._standstill = 0  # steps in a row that were below the resolution of time
         self._resting = self._arrived = False
         self._leaving: Vector | None = None
@@ -209,8 +210,7 @@ class NormalizedMotion(Motion):
             piece = self._straight(self._leaving, min(step, t_bound - self.t))
             self._leaving = None
             return piece
-        # A stationary point at the origin that no target is set for (a saddle) is approached without end in floating point.
-        if self._standstill >= 3 or self._negligible(self.x, self._gradient(self.x)):
+        if self._at_saddle or self._standstill >= 3 or self._negligible(self.x, self._gradient(self.x)):
             return self._land(t_bound)
         return self._step(t_bound)
 
@@ -221,7 +221,9 @@ class NormalizedMotion(Motion):
 
     def _land(self, t_bound: float) -> Piece | None:
         """Cover the distance that is left to g = 0, which is rounding, at unit speed."""
-        target = self.x if self._target is None else polish_zero(self.objective, self.x)
+        target = (
+            self.x if self._target is None and not self._at_saddle else polish_zero(self.objective, self.x)
+        )
         distance = float(np.linalg.norm(target - self.x))
         if self.t + distance >= t_bound:
             return self._straight((target - self.x) / distance, t_bound - self.t)
@@ -249,7 +251,9 @@ class NormalizedMotion(Motion):
         t1 = float(solver.y[-1])
         self._standstill = 0 if t1 > t0 else self._standstill + 1
         s_span = (s0, float(solver.t))
-        piece = _NormalizedPiece(solver.dense_output(), self._seen_from_origin(), self._origin, s_span, t0, t1)
+        piece = _NormalizedPiece(
+            solver.dense_output(), self._seen_from_origin(), self._origin, s_span, t0, t1
+        )
         self.t, self.x = t1, self._origin + solver.y[:-1]
         if t1 >= t_bound:
             piece.cut(t_bound)
@@ -304,7 +308,9 @@ class NormalizedMotion(Motion):
         newton, *_ = np.linalg.lstsq(H, g, rcond=1e-13)
         zero = polish_zero(self.objective, self.x)
         distance, expected = np.linalg.norm(zero - self.x), np.linalg.norm(newton)
-        if not (0.5 * expected <= distance <= 2.0 * expected and self._negligible(zero, self.objective.grad(zero))):
+        if not (
+            0.5 * expected <= distance <= 2.0 * expected and self._negligible(zero, self.objective.grad(zero))
+        ):
             return
         curvature = self.objective.hess(zero)
         values = np.linalg.eigvalsh(curvature)
@@ -312,3 +318,6 @@ class NormalizedMotion(Motion):
             self._origin = self._target = zero
             self._hessian = curvature
             self._start()
+        elif distance <= 10.0 * self.atol:
+            # The pair holds the state to a few times atol only: within that it is at the saddle, not passing by it.
+            self._at_saddle = True

@@ -3,8 +3,8 @@ Figure 11: breast cancer, every scheme and the exact flow
 =========================================================
 
 Ridge logistic regression on the Wisconsin breast cancer data, split into training, validation and test patients. Left:
-the gap against iterations. Right: against time, the sum of the steps, with the exact sign flow (broad grey), which every
-sign scheme follows until its step is too long.
+the gap against iterations. Right: against time, the sum of the steps, with the exact sign flow (broad grey), which
+every sign scheme without inertia follows until its step is too long.
 """
 
 import matplotlib.pyplot as plt

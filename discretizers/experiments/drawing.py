@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,7 +50,7 @@ def draw_curves(axes: Axes, curves: Mapping[str, np.ndarray], label: str) -> Non
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Print a table; numbers come as text."""
     table = Table(*header, title=title)
     for row in rows:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from filippov.arguments import Vector, as_vector
 from filippov.errors import FilippovError, InvalidInputError
-from flows import L1, L2, GradientFlow, LInf, NormFlow, SmoothObjective, Symbolic
+from flows import L1, L2, GradientFlow, LInf, Norm, NormFlow, SmoothObjective, Symbolic
 from flows.datasets import DATASETS, dataset_objective
 
 __all__ = ["NORMS", "Source", "default_end", "flow_of", "read_source"]
 
-NORMS = {"linf": LInf, "l1": L1, "l2": L2}
+NORMS: dict[str, Callable[[], Norm]] = {"linf": LInf, "l1": L1, "l2": L2}
 
 
 @dataclass(frozen=True, eq=False)

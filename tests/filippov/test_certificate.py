@@ -17,11 +17,15 @@ Q = np.array([[2.0, 0.5, 0.1], [0.5, 1.0, 0.3], [0.1, 0.3, 1.5]])
 B = np.array([1.0, -0.3, 0.2])
 X0 = np.array([1.0, -2.0, 0.7])
 QUADRATIC = Quadratic(Q, B)
-LOGISTIC = LogisticQuadratic(np.array([[1.0, -0.5, 0.2], [0.3, 1.0, -0.4], [-0.6, 0.1, 0.9]]), 0.3 * np.eye(3))
+LOGISTIC = LogisticQuadratic(
+    np.array([[1.0, -0.5, 0.2], [0.3, 1.0, -0.4], [-0.6, 0.1, 0.9]]), 0.3 * np.eye(3)
+)
 FLOW = SignFlow(QUADRATIC)
 
 
-def rebuilt(path: Trajectory, segments: Sequence[Segment], switches: Sequence[Switch] | None = None) -> Trajectory:
+def rebuilt(
+    path: Trajectory, segments: Sequence[Segment], switches: Sequence[Switch] | None = None
+) -> Trajectory:
     return Trajectory(
         segments=segments,
         switches=path.switches if switches is None else switches,

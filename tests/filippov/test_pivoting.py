@@ -167,7 +167,11 @@ def test_a_program_follows_its_members_as_they_come_and_go() -> None:
         program.settle()
         z = np.flatnonzero(members)
         outside = K[z] @ np.where(members, 0.0, program.v)
-        expected = by_enumeration(K[np.ix_(z, z)], outside, -np.ones(z.size), np.ones(z.size)) if z.size < 7 else None
+        expected = (
+            by_enumeration(K[np.ix_(z, z)], outside, -np.ones(z.size), np.ones(z.size))
+            if z.size < 7
+            else None
+        )
         if expected is not None:
             np.testing.assert_allclose(program.v[z], expected, atol=1e-10)
         program.refactor()
@@ -214,7 +218,12 @@ def test_settle_refuses_what_it_cannot_solve() -> None:
     )
     assert not program.basis.any()
     unbounded = BoxProgram(
-        np.zeros((1, 1)), np.array([-1.0]), np.zeros(1), np.full(1, np.inf), np.zeros(1), np.ones(1, dtype=bool)
+        np.zeros((1, 1)),
+        np.array([-1.0]),
+        np.zeros(1),
+        np.full(1, np.inf),
+        np.zeros(1),
+        np.ones(1, dtype=bool),
     )
     with pytest.raises(SelectionError, match="unbounded"):
         unbounded.settle()

@@ -86,7 +86,9 @@ def test_singular_problems_take_the_least_norm() -> None:
     assert s.singular
     (s,) = box([[1, 1], [1, 1]], [-1, -1])  # all v1 + v2 = 1
     np.testing.assert_allclose(s.v, [0.5, 0.5], atol=1e-12)
-    (s,) = box([[4, 2, 0], [2, 1, 0], [0, 0, 0]], [-4, -2, 0])  # 2 v1 + v2 = 2, v3 free: nearest to the origin
+    (s,) = box(
+        [[4, 2, 0], [2, 1, 0], [0, 0, 0]], [-4, -2, 0]
+    )  # 2 v1 + v2 = 2, v3 free: nearest to the origin
     np.testing.assert_allclose(s.v, [0.8, 0.4, 0.0], atol=1e-12)
     (s,) = box([[1, 3], [3, 9]], [-3.9, -11.7])  # v1 + 3 v2 = 3.9 only meets the box near (1, 1)
     np.testing.assert_allclose(s.v, [0.9, 1.0], atol=1e-12)
@@ -163,5 +165,11 @@ def test_second_order_is_decided_jointly() -> None:
     tie = Selection(np.array([1.0, 0.0]), np.zeros(2), np.array([True, True]))
     infinite, ones = np.full(2, np.inf), np.ones(2)
     # On a tie with weights (1, 0) the second weight wants to fall, so it leaves; with the other sign it rises.
-    assert list(leaving(np.eye(2), np.array([0.0, 1.0]), tie, np.zeros(2), infinite, ones, 1e-9)) == [False, True]
-    assert list(leaving(np.eye(2), np.array([0.0, -1.0]), tie, np.zeros(2), infinite, ones, 1e-9)) == [False, False]
+    assert list(leaving(np.eye(2), np.array([0.0, 1.0]), tie, np.zeros(2), infinite, ones, 1e-9)) == [
+        False,
+        True,
+    ]
+    assert list(leaving(np.eye(2), np.array([0.0, -1.0]), tie, np.zeros(2), infinite, ones, 1e-9)) == [
+        False,
+        False,
+    ]

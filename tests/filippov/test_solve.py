@@ -173,8 +173,16 @@ def test_branches_take_every_way() -> None:
     assert len(branches(SADDLE, (0, 2), [1.0, 0.0], max_branches=2)) == 2
     assert len(branches(TWO, (0, 5), START)) == 1
     nine = branches(SignFlow(Quadratic([[-2.0, 1.0], [1.0, -2.0]])), (0, 1), [0.0, 0.0], max_branches=100)
-    halves = {(1, 1), (1, 0.5), (0.5, 1), (1, -1), (0, 0)}  # -2 v_1 + v_2 = 0 or v_1 at its bound; likewise v_2
-    assert {tuple(np.round(p.velocity(0.0), 12) + 0.0) for p in nine} == halves | {(-i, -j) for i, j in halves}
+    halves = {
+        (1, 1),
+        (1, 0.5),
+        (0.5, 1),
+        (1, -1),
+        (0, 0),
+    }  # -2 v_1 + v_2 = 0 or v_1 at its bound; likewise v_2
+    assert {tuple(np.round(p.velocity(0.0), 12) + 0.0) for p in nine} == halves | {
+        (-i, -j) for i, j in halves
+    }
     with pytest.raises(InvalidInputError, match="nonunique"):
         branches(TWO, (0, 1), START, nonunique="raise")
     with pytest.raises(InvalidInputError, match="max_branches"):

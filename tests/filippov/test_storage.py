@@ -22,7 +22,13 @@ LOGISTIC = LogisticQuadratic(ROWS, 0.3 * np.eye(3))
 
 
 def assert_same_record(a: Trajectory, b: Trajectory) -> None:
-    assert (a.status, a.message, a.nfev, a.njev, a.certified) == (b.status, b.message, b.nfev, b.njev, b.certified)
+    assert (a.status, a.message, a.nfev, a.njev, a.certified) == (
+        b.status,
+        b.message,
+        b.nfev,
+        b.njev,
+        b.certified,
+    )
     assert a.options == b.options
     np.testing.assert_array_equal(a.t, b.t)
     assert len(a.switches) == len(b.switches)
@@ -46,7 +52,9 @@ def round_trip(path: Trajectory, folder: Path) -> Trajectory:
 @pytest.mark.parametrize("flow", [SignFlow, GreedyFlow])
 @pytest.mark.parametrize("t_eval", [None, [0.1, 0.5, 2.0]])
 def test_polylines_come_back_bit_for_bit(flow: Any, t_eval: Any, tmp_path: Path) -> None:
-    path = solve(flow(Quadratic(Q, B)), (0, 6), X0, t_eval=t_eval, events=[lambda t, x: x[0], lambda t, x: 1.0])
+    path = solve(
+        flow(Quadratic(Q, B)), (0, 6), X0, t_eval=t_eval, events=[lambda t, x: x[0], lambda t, x: 1.0]
+    )
     again = round_trip(path, tmp_path)
     assert_same_record(path, again)
     times = np.linspace(0, 6, 301)

@@ -55,12 +55,13 @@ def test_is_certified_at_a_thousand_samples(name: str, paths: dict[str, Trajecto
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_proximal_steps_converge_to_it(name: str, objective: RidgeLogistic, paths: dict[str, Trajectory]) -> None:
+def test_proximal_steps_converge_to_it(
+    name: str, objective: RidgeLogistic, paths: dict[str, Trajectory]
+) -> None:
     end, (_, norm) = 0.3 * ENDS[name], FLOWS[name]
     errors: list[Any] = []
-    for steps in (4, 12):
+    for steps in (4, 108):
         iterates = run(BallProximal(end / steps, norm), objective, np.zeros(30), steps)
         errors.append(np.abs(iterates.y - paths[name].sol(np.minimum(iterates.t, end))).max())
-    assert errors[0] < 0.1
-    # First order: a third of the step, a third of the error or less.
-    assert errors[1] < 0.6 * errors[0] + 1e-12
+    assert 1e-4 < errors[0] < 0.1
+    assert errors[1] < 0.25 * errors[0]

@@ -92,7 +92,9 @@ def test_structured_problems(problem: RationalProblem, flow: Any, reference: Any
 
 
 @FLOWS
-@pytest.mark.parametrize(("n", "size", "seed"), [(1, 2, 1), (2, 1, 2), (3, 1, 3), (4, 2, 4), (5, 1, 5), (6, 1, 6)])
+@pytest.mark.parametrize(
+    ("n", "size", "seed"), [(1, 2, 1), (2, 1, 2), (3, 1, 3), (4, 2, 4), (5, 1, 5), (6, 1, 6)]
+)
 def test_degenerate_integer_problems(n: int, size: int, seed: int, flow: Any, reference: Any) -> None:
     for problem in integer_problems(n, size, 12, seed):
         exact = reference(problem.Q, problem.b, problem.x0)
@@ -176,7 +178,11 @@ def test_weighted_flows_are_flows_of_a_scaled_problem(seed: int) -> None:
 def test_section_4_4_slides_below_one_crosses_above_and_stays_at_one() -> None:
     def slope(a: float) -> tuple[list[str], float]:
         # (y - a x)^2 / 2 + x: the Hessian is singular, f is unbounded below.
-        path = solve(SignFlow(Quadratic([[a * a, -a], [-a, 1.0]], [-1.0, 0.0])), (0, 0.5), [0.0, 0.1 if a < 1 else -0.1])
+        path = solve(
+            SignFlow(Quadratic([[a * a, -a], [-a, 1.0]], [-1.0, 0.0])),
+            (0, 0.5),
+            [0.0, 0.1 if a < 1 else -0.1],
+        )
         assert path.certify(50).ok
         return [s.kind for s in path.switches], float(path.velocity(0.45)[1])
 
@@ -194,7 +200,9 @@ def test_flat_minimisers_stop_at_their_first_point(flow: Any) -> None:
     assert path.arrival_time is not None
     assert abs(end[0] + 2 * end[1]) < 1e-14
     np.testing.assert_array_equal(path.velocity(4.0), 0.0)
-    np.testing.assert_allclose(end, [3 - 2 / 3, -0.5 - 2 / 3] if flow is SignFlow else [3.0, -1.5], atol=1e-14)
+    np.testing.assert_allclose(
+        end, [3 - 2 / 3, -0.5 - 2 / 3] if flow is SignFlow else [3.0, -1.5], atol=1e-14
+    )
     assert path.certify(50).ok
     degenerate = solve(flow(Quadratic(np.zeros((2, 2)), [1.0, 3.0])), (0, 2), [0.0, 0.0])
     np.testing.assert_allclose(degenerate.sol(2.0), [2.0, 2.0] if flow is SignFlow else [0.0, 2.0])

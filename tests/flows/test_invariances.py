@@ -40,8 +40,15 @@ def smooth_max(Q: Matrix, b: Vector, A: Matrix) -> Any:
     return SmoothMax(A, np.arange(8.0) / 4, Q)
 
 
-def transformed(Q: Matrix, b: Vector, A: Matrix, x: Vector, order: Any, signs: Any) -> tuple[Any, Any, Any, Any]:
-    return Q[np.ix_(order, order)] * np.outer(signs, signs), b[order] * signs, A[:, order] * signs, x[order] * signs
+def transformed(
+    Q: Matrix, b: Vector, A: Matrix, x: Vector, order: Any, signs: Any
+) -> tuple[Any, Any, Any, Any]:
+    return (
+        Q[np.ix_(order, order)] * np.outer(signs, signs),
+        b[order] * signs,
+        A[:, order] * signs,
+        x[order] * signs,
+    )
 
 
 def run(flow: Any, f: Any, x0: Vector) -> Trajectory:

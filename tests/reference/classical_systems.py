@@ -403,7 +403,9 @@ def _gene_legs() -> list[AffineLeg]:
     minus = [[-1, 0, 0], [0, -1, 0], [0, 0, -1]]
     toward = AffineLeg(minus, [3, 2, 0], ((1, 0, 0), -1), "sliding-entry")
     # On x1 = 1, x2 < 1: 3 (1 - a) = 1, a = 2/3 the share of x1 > 1, so x2' = 2/3 + 2 - x2 = 8/3 - x2.
-    along = AffineLeg([[0, 0, 0], [0, -1, 0], [0, 0, -1]], [0, mp.mpf(8) / 3, 0], ((0, 1, 0), -1), "sliding-change")
+    along = AffineLeg(
+        [[0, 0, 0], [0, -1, 0], [0, 0, -1]], [0, mp.mpf(8) / 3, 0], ((0, 1, 0), -1), "sliding-change"
+    )
     # On both, with shares a of x1 > 1 and b of x2 > 1: (1 - a)(3 - b) = 1 and (1 - b)(2 + a) = 1.
     with mp.workdps(DIGITS):
         a = mp.findroot(lambda s: (1 - s) * (2 + 1 / (2 + s)) - 1, 0.55)
