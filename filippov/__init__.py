@@ -1,5 +1,6 @@
 """Differential inclusions in Filippov's sense: solve, classify, certify, draw."""
 
+from filippov.branches import branches
 from filippov.certificate import Certificate
 from filippov.ensemble import Ensemble, ensemble
 from filippov.errors import (
@@ -16,7 +17,7 @@ from filippov.portrait import Portrait, portrait
 from filippov.regularization import filippov_regularization
 from filippov.relay import Relay
 from filippov.sets import Ball, Box, ConvexSet, Hull
-from filippov.solve import branches, solve
+from filippov.solve import solve
 from filippov.stewart import Stewart
 from filippov.switching import Mode, Switch
 from filippov.system import Classification, System

@@ -12,7 +12,17 @@ from filippov.errors import InvalidInputError, InvalidTypeError
 Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Matrix", "Vector", "as_callable", "as_matrix", "as_positive", "as_span", "as_symmetric", "as_vector"]
+__all__ = [
+    "Matrix",
+    "Vector",
+    "as_callable",
+    "as_matrix",
+    "as_positive",
+    "as_span",
+    "as_symmetric",
+    "as_vector",
+    "check_count",
+]
 
 
 def _as_floats(name: str, value: ArrayLike, ndim: int, expected: str) -> NDArray[np.float64]:
@@ -94,3 +104,11 @@ def as_callable(name: str, value: Any) -> Any:
     if not callable(value):
         raise InvalidTypeError(f"{name} must be callable, got {type(value).__name__}")
     return value
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise, naming `name`, unless `value` is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InvalidTypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if value < 1:
+        raise InvalidInputError(f"{name} must be at least 1, got {value}")

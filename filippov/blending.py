@@ -1,7 +1,7 @@
 """Sliding: which combination of the 2^k fields on k surfaces; on one there is only one.
 
-All but `codimension_one` get the fields' velocities F (2^k, n), in the order of the sign patterns (-1, ..., -1), (-1, ..., +1), ...,
-(+1, ..., +1), and their normal rates W (2^k, k), and return combinations whose normal rates vanish.
+All but `codimension_one` get the fields' velocities F (2^k, n), in the order of the sign patterns (-1, ..., -1),
+(-1, ..., +1), ..., (+1, ..., +1), and their normal rates W (2^k, k), and return combinations whose normal rates vanish.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS
 from filippov.sign_patterns import Sliding
 
-__all__ = ["SELECTIONS", "blend", "codimension_one"]
+__all__ = ["SELECTIONS", "blend", "codimension_one", "least_norm"]
 
 SELECTIONS = ("multilinear", "hull-least-norm", "moments")
 
@@ -29,13 +29,16 @@ def blend(selection: str, F: Matrix, W: Matrix, near: Vector | None) -> list[Sli
         return _multilinear(F, W, near)
     if selection == "moments" and W.shape[1] == 2:
         return _moments(F, W, tracked=near is not None)
-    return _least_norm(F, W, tracked=near is not None)
+    return least_norm(F, W, tracked=near is not None)
 
 
 def codimension_one(
     minus: Vector, plus: Vector, gradient: Vector, moving: float, near: Vector | None
 ) -> list[Sliding]:
-    """Return Filippov's sliding vector from the two Lie derivatives of h (Filippov 1988, section 4, formula (12)); with `near` its u where that is 0/0."""
+    """Return Filippov's sliding vector from the two Lie derivatives of h (Filippov 1988, section 4, formula (12)).
+
+    Where it is 0/0 (a two-fold) u is taken from `near`.
+    """
     below, above = float(gradient @ minus) + moving, float(gradient @ plus) + moving
     scale = abs(below) + abs(above)
     gap = below - above
@@ -171,7 +174,7 @@ def _moments(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
     return [Sliding(weights @ F, weights, weights, 1.0)]
 
 
-def _least_norm(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
+def least_norm(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
     """Return the tangent velocity of least norm in the hull; the slack is how far the hull's rates enclose zero."""
     scale = max(float(np.max(np.abs(W))), np.finfo(float).tiny)
     slack = _enclosure(W / scale)

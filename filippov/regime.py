@@ -102,8 +102,9 @@ def fold_weights(
 ) -> list[float]:
     """Return u of each sliding vector ((1 + u) plus + (1 - u) minus)/2 just ahead of a two-fold of one surface.
 
-    Where both Lie derivatives L-, L+ vanish the condition u (L- - L+) = L- + L+ is empty, but not a step s ahead: there they are s times
-    affine functions of u, so that the condition is a quadratic. Roots outside [-1, 1] are no sliding; 0 where all is zero still.
+    Where both Lie derivatives L-, L+ vanish the condition u (L- - L+) = L- + L+ is empty, but not a step s ahead:
+    there they are s times affine functions of u, so that the condition is a quadratic. Roots outside [-1, 1] are no
+    sliding; 0 where all is zero still.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def guards_hold(
 ) -> bool | None:
     """Say whether a regime can be taken up at a point on the surfaces `on`, by its guards' first nonzero derivatives.
 
-    `speeds` (n,) are the largest absolute velocities of the fields that meet there: what rounding in a rate is measured by.
+    `speeds` (n,) are the largest absolute velocities of the fields that meet there: they measure a rate's rounding.
 
     Returns
     -------

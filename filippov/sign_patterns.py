@@ -160,7 +160,7 @@ class SignPatternSystem(SwitchedSystem):
             rows.append(self.pattern_field(t, x, sides))
         return np.array(rows)
 
-    def codimension_of(self, on: NDArray[np.bool_]) -> int:
+    def codimension_of(self, t: float, x: Vector, on: NDArray[np.bool_]) -> int:
         """Return the number of surfaces."""
         return int(np.sum(on))
 

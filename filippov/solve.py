@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
-from filippov.arguments import Vector, as_callable, as_positive, as_span, as_vector
+from filippov.arguments import Vector, check_count, as_positive, as_span, as_vector
 from filippov.chattering import Accumulation, ChatteringWatch
 from filippov.errors import (
     ChatteringError,
@@ -22,8 +21,9 @@ from filippov.pieces import LinearPiece, Piece, Segment
 from filippov.switching import Mode, Switch, kind_of_switch
 from filippov.system import Candidate, Motion, System
 from filippov.trajectory import Trajectory
+from filippov.user_events import UserEvent, as_events
 
-__all__ = ["branches", "solve"]
+__all__ = ["Chooser", "solve"]
 
 Chooser = Callable[[Switch, Sequence[Vector]], int]
 
@@ -98,9 +98,9 @@ def solve(
     t0, t1 = as_span("t_span", t_span)
     start = as_vector("x0", x0, system.dim or None)
     rtol, atol = as_positive("rtol", rtol), as_positive("atol", atol)
-    _check_count("max_switches", max_switches)
+    check_count("max_switches", max_switches)
     times = None if t_eval is None else _report_times(t_eval, t0, t1)
-    watched = _as_events(events)
+    watched = as_events(events)
     choose = _as_chooser(nonunique)
     if chattering not in ("raise", "accumulate"):
         raise InvalidInputError(f"chattering must be 'raise' or 'accumulate', got {chattering!r}")
@@ -122,56 +122,6 @@ def solve(
     return run.finish(*run.outcome)
 
 
-def branches(
-    system: System,
-    t_span: tuple[float, float],
-    x0: ArrayLike,
-    *,
-    max_branches: int = 16,
-    **solve_options: Any,
-) -> list[Trajectory]:
-    """Return one trajectory for each way to leave the nonunique points met on the way.
-
-    Parameters
-    ----------
-    system, t_span, x0
-        As for `solve`.
-    max_branches : int
-        Stop after this many trajectories; alternatives are explored depth first.
-    **solve_options
-        Passed to `solve`; `nonunique` is taken by the branching itself.
-
-    Returns
-    -------
-    list of Trajectory
-        A single trajectory where the solution is unique.
-    """
-    if "nonunique" in solve_options:
-        raise InvalidInputError("nonunique must not be given to branches: it takes every choice in turn")
-    _check_count("max_branches", max_branches)
-    pending: list[tuple[int, ...]] = [()]
-    found: list[Trajectory] = []
-    while pending and len(found) < max_branches:
-        prefix = pending.pop()
-        taken: list[int] = []
-
-        def follow(
-            switch: Switch,
-            velocities: Sequence[Vector],
-            prefix: tuple[int, ...] = prefix,
-            taken: list[int] = taken,
-        ) -> int:
-            depth = len(taken)
-            choice = prefix[depth] if depth < len(prefix) else 0
-            if depth >= len(prefix):
-                pending.extend((*taken, other) for other in range(len(velocities) - 1, 0, -1))
-            taken.append(choice)
-            return choice
-
-        found.append(solve(system, t_span, x0, nonunique=follow, **solve_options))
-    return found
-
-
 class _Run:
     """The record of one integration while it grows."""
 
@@ -181,7 +131,7 @@ class _Run:
         t0: float,
         t1: float,
         x0: Vector,
-        events: list[_UserEvent],
+        events: list[UserEvent],
         t_eval: Vector | None,
         options: dict[str, float],
     ) -> None:
@@ -328,46 +278,6 @@ class _Run:
         )
 
 
-class _UserEvent:
-    """One user event with what it has recorded."""
-
-    INNER = 8  # subdivisions of a step at which the sign is looked at
-
-    def __init__(self, function: Callable[[float, Vector], float]) -> None:
-        self.function = function
-        terminal = getattr(function, "terminal", False)
-        self.limit = int(terminal) if terminal else None
-        self.direction = float(getattr(function, "direction", 0.0))
-        self.times: list[float] = []
-        self.states: list[Vector] = []
-
-    @property
-    def exhausted(self) -> bool:
-        return self.limit is not None and len(self.times) >= self.limit
-
-    def roots(self, piece: Piece) -> list[float]:
-        def value(t: float) -> float:
-            height = float(self.function(t, piece.state(np.array([t]))[:, 0]))
-            if np.isnan(height):
-                raise InvalidInputError(f"events must return numbers, got nan at t = {t:.17g}")
-            return height
-
-        grid = np.linspace(piece.t0, piece.t1, self.INNER + 1)
-        values = [value(float(t)) for t in grid]
-        found = []
-        for a, b, fa, fb in zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True):
-            crossed = fa != 0 and (fb == 0 or (fa < 0) != (fb < 0))
-            if crossed and (self.direction == 0 or (fb > fa) == (self.direction > 0)):
-                found.append(
-                    float(b) if fb == 0 else float(brentq(value, float(a), float(b), xtol=4e-16, rtol=1e-15))
-                )
-        return found
-
-    def record(self, t: float, piece: Piece) -> None:
-        self.times.append(t)
-        self.states.append(piece.state(np.array([t]))[:, 0])
-
-
 class _Progress:
     """A bar over t, or nothing."""
 
@@ -390,29 +300,11 @@ class _Progress:
             self.bar.close()
 
 
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise InvalidTypeError(f"{name} must be an integer, got {type(value).__name__}")
-    if value < 1:
-        raise InvalidInputError(f"{name} must be at least 1, got {value}")
-
-
 def _report_times(t_eval: ArrayLike, t0: float, t1: float) -> Vector:
     times = as_vector("t_eval", t_eval)
     if times[0] < t0 or times[-1] > t1 or np.any(np.diff(times) <= 0):
         raise InvalidInputError(f"t_eval must increase and lie within t_span = ({t0:g}, {t1:g})")
     return times
-
-
-def _as_events(events: Any) -> list[_UserEvent]:
-    if events is None:
-        return []
-    functions = [events] if callable(events) else events
-    if not isinstance(functions, Sequence):
-        raise InvalidTypeError(
-            f"events must be callable or a sequence of callables, got {type(events).__name__}"
-        )
-    return [_UserEvent(as_callable("events", function)) for function in functions]
 
 
 def _as_chooser(nonunique: str | Chooser) -> Chooser:
@@ -443,4 +335,4 @@ def _longest_stay(candidates: Sequence[Candidate]) -> int:
     """Return the candidate of least velocity; among equals (a two-fold) the one that slides on most surfaces."""
     norms = np.array([np.linalg.norm(candidate.velocity) for candidate in candidates])
     least = np.flatnonzero(norms <= norms.min() + 1e-9 * (1.0 + norms.min()))
-    return int(max(least, key=lambda i: candidates[i].mode.codimension))
+    return max((int(i) for i in least), key=lambda i: candidates[i].mode.codimension)

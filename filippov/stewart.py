@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector, as_callable
-from filippov.blending import codimension_one
+from filippov.blending import codimension_one, least_norm
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
 from filippov.regime import Regime, RegimeCandidate, difference_step, fold_weights
@@ -22,6 +22,9 @@ __all__ = ["Stewart"]
 
 TIE_LIMIT = 10
 """Regions that may meet in one point: all subsets of them are looked at."""
+
+RANK_TOLERANCE = 1e-8
+"""Singular values of the indicators' differences below this share of the largest are zero: Jacobians may be by differences."""
 
 
 class Stewart(SwitchedSystem):
@@ -42,7 +45,8 @@ class Stewart(SwitchedSystem):
     Notes
     -----
     On a tie the weights theta solve the complementarity problem  0 <= theta, indicators' - mu >= 0, theta (indicators' - mu) = 0,
-    sum theta = 1 (Stewart, *Numer. Math.* 58, 1990); all its solutions are looked at. A "surface" is a region here: side +1 the active one, -1
+    sum theta = 1 (Stewart, *Numer. Math.* 58, 1990); all its solutions are looked at. Where more regions meet than
+    the codimension asks for (four quadrants in a point of the plane) the weights are a family, and the velocity of least norm is taken. A "surface" is a region here: side +1 the active one, -1
     the inactive ones, 0 those tied.
 
     Raises
@@ -104,6 +108,11 @@ class Stewart(SwitchedSystem):
         """Return the regimes on one tie: more or less than one only where two regions meet in a two-fold."""
         if members.size == 2:
             return self._regimes_of_pair(t, x, members)
+        basis = self.tie_basis(t, x, members) if members.size > 1 else None
+        if basis is not None and basis.shape[1] < members.size - 1:
+            regime = _TiedRegime(self, members, 1.0, basis=basis)
+            velocity, slacks = regime.evaluate(t, x)
+            return [regime] if slacks[0] >= -1e-9 else []
         regime = _TiedRegime(self, members, 1.0)
         _, slacks = regime.evaluate(t, x)
         if slacks.size and slacks[-1] < 0:
@@ -132,7 +141,7 @@ class Stewart(SwitchedSystem):
         return regimes
 
     def _pair_gradient(self, t: float, x: Vector, pair: NDArray[np.intp]) -> tuple[Vector, float]:
-        """Return the derivatives of h = indicator of the first less that of the second: the second is active where h > 0."""
+        """Return the derivatives of h = first indicator less second: the second is active where h > 0."""
         J, moving = self.surfaces.jacobian(t, x), self.surfaces.rate(t, x)
         return J[pair[0]] - J[pair[1]], float(moving[pair[0]] - moving[pair[1]])
 
@@ -145,9 +154,21 @@ class Stewart(SwitchedSystem):
         """Return the fields of the regions that meet at x, one a row."""
         return np.array([self.region_field(t, x, int(i)) for i in np.flatnonzero(on)])
 
-    def codimension_of(self, on: NDArray[np.bool_]) -> int:
-        """Return the number of tied regions less one."""
-        return int(np.sum(on)) - 1
+    def codimension_of(self, t: float, x: Vector, on: NDArray[np.bool_]) -> int:
+        """Return the number of independent differences of the tied indicators."""
+        return self.tie_basis(t, x, np.flatnonzero(on)).shape[1]
+
+    def tie_basis(self, t: float, x: Vector, members: NDArray[np.intp]) -> Matrix:
+        """Return an orthonormal basis of the rates that differences of tied indicators can have, (k - 1, codimension).
+
+        Four quadrants tie in a set of codimension 2, not 3: the differences of their indicators depend on each other.
+        """
+        J = self.surfaces.jacobian(t, x)[members]
+        differences = J[1:] - J[:1]
+        if not differences.size:
+            return np.empty((0, 0))
+        left, values, _ = np.linalg.svd(differences, full_matrices=False)
+        return left[:, values > RANK_TOLERANCE * values[0]]
 
     def members(self, mode: Mode) -> NDArray[np.intp]:
         """Return the regions tied or active."""
@@ -184,12 +205,18 @@ class _TiedRegime(Regime):
     """Motion in one region, or along the tie of several."""
 
     def __init__(
-        self, system: Stewart, members: NDArray[np.intp], sense: float, weights: Vector | None = None
+        self,
+        system: Stewart,
+        members: NDArray[np.intp],
+        sense: float,
+        weights: Vector | None = None,
+        basis: Matrix | None = None,
     ) -> None:
         self.system, self.members, self._sense, self._weights = system, members, sense, weights
         sides = np.full(len(system.fields), -1, dtype=np.int8)
         sides[members] = 1 if members.size == 1 else 0
-        self.mode = Mode(sides, members.size - 1)
+        self.basis = basis
+        self.mode = Mode(sides, members.size - 1 if basis is None else basis.shape[1])
         self.gap_surfaces = np.flatnonzero(sides == -1)
 
     def evaluate(self, t: float, x: Vector) -> tuple[Vector, Vector]:
@@ -202,6 +229,9 @@ class _TiedRegime(Regime):
             return fields[0], np.empty(0)
         surfaces = self.system.surfaces
         rates = fields @ surfaces.jacobian(t, x)[self.members].T + surfaces.rate(t, x)[self.members]
+        if self.basis is not None:
+            sliding = least_norm(fields, (rates[:, 1:] - rates[:, :1]) @ self.basis, tracked=True)[0]
+            return sliding.velocity, sliding.slacks
         differences = (rates[:, 1:] - rates[:, :1]).T  # of indicator j to indicator 0, under field i
         system = np.vstack([differences, np.ones(self.members.size)])
         weights, *_ = np.linalg.lstsq(system, np.append(np.zeros(self.members.size - 1), 1.0), rcond=1e-13)

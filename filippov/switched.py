@@ -65,7 +65,7 @@ class SwitchedSystem(System):
         """Return the limits of the field at x, one a row."""
 
     @abstractmethod
-    def codimension_of(self, on: NDArray[np.bool_]) -> int:
+    def codimension_of(self, t: float, x: Vector, on: NDArray[np.bool_]) -> int:
         """Return the codimension of the switching set where these surfaces meet."""
 
     def meeting_point(self, t: float, x: Vector, met: NDArray[np.intp]) -> Vector:
@@ -141,7 +141,7 @@ class SwitchedSystem(System):
         on = self.touching(t, point, np.empty(0, dtype=np.intp))
         candidates = self.regimes(t, point, on, None)
         velocities = tuple(candidate.velocity for candidate in candidates)
-        codimension = self.codimension_of(on)
+        codimension = self.codimension_of(t, point, on)
         surfaces = tuple(int(i) for i in np.flatnonzero(on)) if codimension else ()
         stays = max(candidates, key=lambda c: c.mode.codimension)
         return Classification(

@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
@@ -32,6 +31,7 @@ from filippov.pivoting import EPS
 from filippov.system import Candidate, Motion
 from flows.arrival import polish_zero
 from flows.faces import LEVEL, Curvature, Face, FaceCandidate, FaceFamily, ThirdDerivative
+from flows.guard_polynomials import first_root, hermite_root, lowest_cubic
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
@@ -91,7 +91,7 @@ class _Point:
     @property
     def speed(self) -> float:
         """||v||_H."""
-        return float(np.sqrt(max(self.v @ self.H @ self.v, 0.0)))
+        return max(float(self.v @ self.H @ self.v), 0.0) ** 0.5
 
 
 class CurvedPiece(Piece):
@@ -277,8 +277,8 @@ class CurvedMotion(Motion):
     def _first_guess(self, start: _Point) -> float:
         """Return a step: to the first root of the guards' own Taylor polynomials, at most twice the last one."""
         root = min(
-            _first_root(start.gaps, start.gap_rates, start.gap_accelerations),
-            _first_root(start.slacks, start.slack_rates, np.zeros(start.slacks.size)),
+            first_root(start.gaps, start.gap_rates, start.gap_accelerations),
+            first_root(start.slacks, start.slack_rates, np.zeros(start.slacks.size)),
         )
         limit = np.inf
         if self.variation is not None and self.variation[0] > 0:
@@ -300,13 +300,13 @@ class CurvedMotion(Motion):
         first = h
         gaps_open = start.gaps > start.gap_tolerances
         for i in np.flatnonzero(end.gaps < -end.gap_tolerances):
-            root = _hermite_root(start.gaps[i], start.gap_rates[i], end.gaps[i], end.gap_rates[i], h)
+            root = hermite_root(start.gaps[i], start.gap_rates[i], end.gaps[i], end.gap_rates[i], h)
             first = min(
                 first, root if gaps_open[i] else 0.5 * h
             )  # half: just left its surface, and came back
         slacks_open = start.slacks > SLACK_TOLERANCE
         for i in np.flatnonzero(end.slacks < -SLACK_TOLERANCE):
-            root = _hermite_root(start.slacks[i], start.slack_rates[i], end.slacks[i], end.slack_rates[i], h)
+            root = hermite_root(start.slacks[i], start.slack_rates[i], end.slacks[i], end.slack_rates[i], h)
             first = min(first, root if slacks_open[i] else 0.5 * h)
         return first if low < first < h else 0.5 * (low + h)
 
@@ -456,13 +456,13 @@ class CurvedMotion(Motion):
             beta, beta2 = self.variation
             c = (beta2 + 3.0 * beta**2) * start.speed * np.exp(beta * h)
             third, second = c * face.gap_sizes(start.H), c * start.curvature.slack_sizes()
-        forward = _lowest(start.gaps, start.gap_rates, start.gap_accelerations, third, 0.5 * h)
-        backward = _lowest(end.gaps, -end.gap_rates, end.gap_accelerations, third, 0.5 * h)
+        forward = lowest_cubic(start.gaps, start.gap_rates, start.gap_accelerations, third, 0.5 * h)
+        backward = lowest_cubic(end.gaps, -end.gap_rates, end.gap_accelerations, third, 0.5 * h)
         if np.any(np.minimum(forward, backward) < -start.gap_tolerances):
             return False
         none = np.zeros(start.slacks.size)
-        forward = _lowest(start.slacks, start.slack_rates, -second, none, 0.5 * h)
-        backward = _lowest(end.slacks, -end.slack_rates, -second, none, 0.5 * h)
+        forward = lowest_cubic(start.slacks, start.slack_rates, -second, none, 0.5 * h)
+        backward = lowest_cubic(end.slacks, -end.slack_rates, -second, none, 0.5 * h)
         return not bool(np.any(np.minimum(forward, backward) < -SLACK_TOLERANCE))
 
 
@@ -498,47 +498,3 @@ def _size(residual: Vector) -> float:
 def _noise(rates: Vector) -> float:
     """Rates below this are zero: they come from second differences of rounded values at worst, eps^(3/4)."""
     return float(EPS**0.75 * np.max(np.abs(rates), initial=0.0))
-
-
-def _lowest(value: Vector, rate: Vector, acceleration: Vector, third: Vector, reach: float) -> Vector:
-    """Return the minimum over 0 <= s <= reach of value + rate s + acceleration s^2/2 - third s^3/6, elementwise."""
-    lowest = np.minimum(value, _cubic(value, rate, acceleration, third, reach))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # Inner extremes: rate + acceleration s - third s^2/2 = 0, both roots in their stable form.
-        discriminant = np.sqrt(np.maximum(acceleration**2 + 2.0 * third * rate, 0.0))
-        scale = acceleration + np.where(acceleration >= 0, discriminant, -discriminant)
-        for s in (scale / third, -2.0 * rate / scale):
-            at = np.where(np.isfinite(s) & (s > 0) & (s < reach), s, 0.0)
-            lowest = np.minimum(lowest, _cubic(value, rate, acceleration, third, at))
-    return lowest
-
-
-def _cubic(value: Vector, rate: Vector, acceleration: Vector, third: Vector, s: float | Vector) -> Vector:
-    result: Vector = value + s * (rate + s * (0.5 * acceleration - s * third / 6.0))
-    return result
-
-
-def _first_root(value: Vector, rate: Vector, acceleration: Vector) -> float:
-    """Return the first s > 0 at which some value + rate s + acceleration s^2/2 falls to zero, or infinity."""
-    value = np.maximum(value, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        discriminant = rate**2 - 2.0 * acceleration * value
-        root = np.sqrt(np.maximum(discriminant, 0.0))
-        bending = np.where(acceleration < 0, (rate + root) / -acceleration, np.inf)
-        s = np.where(rate < 0, 2.0 * value / (root - rate), bending)
-    s = np.where((discriminant >= 0) & (s > 0) & np.isfinite(s), s, np.inf)
-    return float(np.min(s, initial=np.inf))
-
-
-def _hermite_root(g0: float, d0: float, g1: float, d1: float, h: float) -> float:
-    """Return a root in (0, h) of the cubic with end values g0 > 0 > g1 and slopes d0, d1; h if g0 <= 0."""
-    if g0 <= 0.0:
-        return h
-
-    size = max(g0, -g1)
-
-    def cubic(u: float) -> float:
-        values = g0 * (1 + 2 * u) * (1 - u) ** 2 + g1 * u * u * (3 - 2 * u)
-        return float(values + h * u * (1 - u) * (d0 * (1 - u) - d1 * u)) / size
-
-    return h * float(brentq(cubic, 0.0, 1.0, xtol=4.0 * EPS, rtol=8.9e-16, maxiter=1000))

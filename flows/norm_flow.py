@@ -32,7 +32,9 @@ class _ObjectiveSystem(System):
 
     def __init__(self, objective: SmoothObjective) -> None:
         if not isinstance(objective, SmoothObjective):
-            raise InvalidTypeError(f"objective must be one of flows.objectives, got {type(objective).__name__}")
+            raise InvalidTypeError(
+                f"objective must be one of flows.objectives, got {type(objective).__name__}"
+            )
         self.objective = objective
         self.dim = objective.dim
 
@@ -133,7 +135,9 @@ class NormFlow(_ObjectiveSystem):
     def _face(self, g: Vector, error: Vector) -> ConvexSet:
         if self.family is None:
             return self.norm.face(g, tol=float(np.linalg.norm(error)))
-        return self.norm.face(self._snapped(g, self.family.surfaces_at(g, error), bool(np.all(np.abs(g) <= error))))
+        return self.norm.face(
+            self._snapped(g, self.family.surfaces_at(g, error), bool(np.all(np.abs(g) <= error)))
+        )
 
     def _snapped(self, g: Vector, on: np.ndarray, at_zero: bool) -> Vector:
         """Return g with the undecided components exactly zero (l_inf) or exactly tied (l1)."""
@@ -181,7 +185,9 @@ class NormFlow(_ObjectiveSystem):
         if isinstance(self.family, GreedyFaces):
             return greedy_filippov_set(self.objective, point, error, ties, weights=self.family.weights)
         if np.all(np.abs(g) <= error):
-            return Attainable(_normalized_filippov_set(self.objective, point), True, "the Hessian's image, at first order")
+            return Attainable(
+                _normalized_filippov_set(self.objective, point), True, "the Hessian's image, at first order"
+            )
         return Attainable(self._face(g, error), True, "the gradient is not zero")
 
     def selector_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float | None:
@@ -334,7 +340,9 @@ def _face_family(norm: Norm, dim: int) -> FaceFamily | None:
         return GreedyFaces(weights)
     if isinstance(norm, L2):
         return None
-    raise InvalidInputError(f"norm must be LInf, L1, L2 or a Weighted of the first two, got {norm!r}: its flow has no motion yet")
+    raise InvalidInputError(
+        f"norm must be LInf, L1, L2 or a Weighted of the first two, got {norm!r}: its flow has no motion yet"
+    )
 
 
 def _as_quadratic(objective: SmoothObjective) -> Quadratic | None:
@@ -376,4 +384,6 @@ def _normalized_filippov_set(objective: SmoothObjective, x: Vector) -> ConvexSet
         return Ball(np.zeros(x.size), 1.0)
     if image.shape[1] == 1:
         return Hull(np.array([image[:, 0], -image[:, 0]]))
-    raise FilippovError(f"the Hessian is singular (rank {image.shape[1]} of {x.size}): the Filippov set is not a ball")
+    raise FilippovError(
+        f"the Hessian is singular (rank {image.shape[1]} of {x.size}): the Filippov set is not a ball"
+    )

@@ -15,7 +15,7 @@ first one, which has no such error, takes its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.integrate import DOP853, DenseOutput
@@ -165,7 +165,7 @@ class NormalizedMotion(Motion):
         self.objective, self.t, self.x = objective, t, x.copy()
         self.rtol, self.atol = max(rtol, 1e-13), atol
         self._gradient = _Checked(objective)
-        self._solver: DOP853 | None = None
+        self._solver: Any = None
         self._origin = np.zeros(x.size)
         self._target: Vector | None = None
         self._hessian: Matrix | None = None  # at the target
@@ -260,7 +260,7 @@ class NormalizedMotion(Motion):
             self.t, self.x = t_bound, piece.state(np.array([t_bound]))[:, 0]
         return piece if piece.t1 > piece.t0 else None
 
-    def _start(self, displacement: Vector | None = None) -> DOP853:
+    def _start(self, displacement: Vector | None = None) -> Any:
         """Start the Runge-Kutta pair at the present state, as seen from the origin in use."""
         origin, gradient = self._origin, self._seen_from_origin()
 
@@ -269,7 +269,11 @@ class NormalizedMotion(Motion):
             return np.append(-g, np.linalg.norm(g))
 
         start = np.append(self.x - origin if displacement is None else displacement, self.t)
-        self._solver = DOP853(field, 0.0, start, np.inf, rtol=self.rtol, atol=np.full(start.size, self.atol))
+        # A vector of absolute tolerances is documented, and changed on the way below; the type stubs know neither.
+        integrator: Any = DOP853
+        self._solver = integrator(
+            field, 0.0, start, np.inf, rtol=self.rtol, atol=np.full(start.size, self.atol)
+        )
         return self._solver
 
     def _seen_from_origin(self) -> Callable[[Vector], Vector]:
@@ -281,7 +285,7 @@ class NormalizedMotion(Motion):
         origin, gradient = self._origin, self._gradient
         return lambda z: gradient(origin + z)
 
-    def _resolve_arrival(self) -> DOP853:
+    def _resolve_arrival(self) -> Any:
         """Take the linear gradient once the two cannot be told apart, and set the tolerance to what is left."""
         solver, H = self._solver, self._hessian
         assert solver is not None

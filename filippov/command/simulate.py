@@ -92,8 +92,7 @@ def draw_portrait(
     drawn = portrait(flow_of(objective, norm), (xlim[0], xlim[1]), (ylim[0], ylim[1]), starts=starts)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "portrait.png"
-    figure = drawn.ax.figure
-    figure.savefig(path, dpi=150)
+    plt.figure(drawn.ax.get_figure(root=True)).savefig(path, dpi=150)
     plt.close("all")
     console.print(
         f"Wrote {path}: {len(drawn.curves)} switching curves, {len(drawn.points)} special points, "

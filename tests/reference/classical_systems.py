@@ -1,7 +1,7 @@
-"""Classical discontinuous systems with known solutions: for tests and benchmarks (gallery pages define their own, to be read alone).
+"""Classical discontinuous systems with known solutions, for tests and benchmarks (gallery pages define their own).
 
-Between its switches each of them is affine (a forcing is carried as two more states) or has a closed form, so the whole path is known
-once the order of its modes is: switching times are roots, found here with 30 digits, of functions known in closed form.
+Between its switches each of them is affine (a forcing is carried as two more states) or has a closed form, so the whole
+path is known once the order of its modes is: switching times are roots, found here with 30 digits, of closed forms.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ FRICTION, WEAKENING = 1.2, 0.3
 
 
 def stick_slip() -> PiecewiseSmooth:
-    """Return a block on a belt of speed 1 whose friction weakens linearly with the relative speed: x'' + x = friction."""
+    """Return a block on a belt of speed 1 whose friction weakens linearly with the relative speed."""
 
     def slower(t: float, x: np.ndarray) -> np.ndarray:
         return np.array([x[1], -x[0] + FRICTION - WEAKENING * (1.0 - x[1])])
@@ -226,7 +226,7 @@ def _forced_legs() -> list[AffineLeg]:
     return [below, stick(-1), across, above, stick(-1), across, above, stick(-1), end]
 
 
-# -- relay feedback -----------------------------------------------------------------------------------------------------
+# -- relay feedback -------------------------------------------------------------------------------------------
 
 
 def relay_second_order() -> Relay:
@@ -268,7 +268,7 @@ def _third_order_legs() -> list[AffineLeg]:
     return [lag(1), lag(-1), lag(1), lag(-1), lag(1)]
 
 
-# -- others ----------------------------------------------------------------------------------------------------------------
+# -- others ---------------------------------------------------------------------------------------------------
 
 
 def bilinear_oscillator() -> PiecewiseSmooth:
@@ -473,7 +473,7 @@ def stewart_three_regions() -> Stewart:
 
 
 def _stewart_exact(t: float) -> np.ndarray:
-    """Region 0 (n_0 . x least) has x' = (1, 0); from (-1, 0.3) the tie with region 2 is reached where x1 = -0.3 / sqrt(3)."""
+    """Region 0 (n_0 . x least) has x' = (1, 0); it ends on the tie with region 2 at x1 = -0.3 / sqrt(3)."""
     entry = 1.0 - 0.3 / 3.0**0.5
     if t <= entry:
         return np.array([-1.0 + t, 0.3])

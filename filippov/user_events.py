@@ -1,0 +1,77 @@
+"""User events, as in scipy's solve_ivp: callables (t, x) with .terminal and .direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from filippov.arguments import Vector, as_callable
+from filippov.errors import InvalidInputError, InvalidTypeError
+from filippov.pieces import Piece
+
+__all__ = ["UserEvent", "as_events"]
+
+
+class UserEvent:
+    """One user event with what it has recorded."""
+
+    INNER = 8  # subdivisions of a step at which the sign is looked at
+
+    def __init__(self, function: Callable[[float, Vector], float]) -> None:
+        self.function = function
+        terminal = getattr(function, "terminal", False)
+        self.limit = int(terminal) if terminal else None
+        self.direction = float(getattr(function, "direction", 0.0))
+        self.times: list[float] = []
+        self.states: list[Vector] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it has occurred as often as it may."""
+        return self.limit is not None and len(self.times) >= self.limit
+
+    def roots(self, piece: Piece) -> list[float]:
+        """Return the times at which it changes sign on a piece, in the direction asked for."""
+
+        def value(t: float) -> float:
+            height = float(self.function(t, piece.state(np.array([t]))[:, 0]))
+            if np.isnan(height):
+                raise InvalidInputError(f"events must return numbers, got nan at t = {t:.17g}")
+            return height
+
+        grid = np.linspace(piece.t0, piece.t1, self.INNER + 1)
+        values = [value(float(t)) for t in grid]
+        found = []
+        for a, b, fa, fb in zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True):
+            crossed = fa != 0 and (fb == 0 or (fa < 0) != (fb < 0))
+            if crossed and (self.direction == 0 or (fb > fa) == (self.direction > 0)):
+                found.append(
+                    float(b) if fb == 0 else float(brentq(value, float(a), float(b), xtol=4e-16, rtol=1e-15))
+                )
+        return found
+
+    def record(self, t: float, piece: Piece) -> None:
+        """Note one occurrence."""
+        self.times.append(t)
+        self.states.append(piece.state(np.array([t]))[:, 0])
+
+
+def as_events(events: Any) -> list[UserEvent]:
+    """Return what `solve` was given as its events.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidInputError
+        If something is not callable, or its `terminal` is no count.
+    """
+    if events is None:
+        return []
+    functions = [events] if callable(events) else events
+    if not isinstance(functions, Sequence):
+        raise InvalidTypeError(
+            f"events must be callable or a sequence of callables, got {type(events).__name__}"
+        )
+    return [UserEvent(as_callable("events", function)) for function in functions]
