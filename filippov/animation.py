@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Matrix, Vector, as_positive
+from filippov.arguments import Matrix, as_positive
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.plotting import COLOURS, curve_samples, ink, plot_trajectory
 from filippov.sets import ConvexSet, Hull
@@ -26,6 +27,16 @@ __all__ = ["animate", "moving_set"]
 
 FILM_DPI = 90
 SUFFIXES = (".gif", ".html")
+ICONS = {
+    "minus": "\u2212",
+    "fast-backward": "\u00ab",
+    "step-backward": "\u2190",
+    "play": "\u25b6",
+    "pause": "\u2016",
+    "step-forward": "\u2192",
+    "fast-forward": "\u00bb",
+    "plus": "+",
+}
 
 
 @runtime_checkable
@@ -127,6 +138,9 @@ def animate(
         return [part for part in (point, cursor, body, edge, arrow, clock) if part is not None]
 
     show(0)
+    # Laid out once: the panels stand still, and a picture takes a third of the time.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     film = FuncAnimation(figure, show, frames=frames, interval=1000.0 / rate, blit=False)  # type: ignore[arg-type]
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -186,15 +200,9 @@ def _outline(convex_set: ConvexSet, shown: list[int]) -> Matrix:
     # Turned by an odd angle: no direction is normal to an edge between integer points, so that corners come out.
     angles = 2.0 * np.pi * (np.arange(256) + 0.318) / 256
     directions[:, shown] = np.column_stack([np.cos(angles), np.sin(angles)])
-    points = np.array([_support_point(convex_set, d) for d in directions])[:, shown]
+    points = np.array([convex_set.support_point(d) for d in directions])[:, shown]
     apart = np.append(True, np.max(np.abs(np.diff(points, axis=0)), axis=1) > 1e-9)
     return points[apart]
-
-
-def _support_point(convex_set: ConvexSet, direction: Vector) -> Vector:
-    """Return the point of the set that is farthest in a direction: the projection of a point far out that way."""
-    far = 1e6 * direction
-    return np.asarray(convex_set.project(far))
 
 
 def _draw_plane(ax: Axes, trajectory: Trajectory, system: System) -> None:
@@ -209,7 +217,7 @@ def _draw_plane(ax: Axes, trajectory: Trajectory, system: System) -> None:
     legend = ax.get_legend()
     if legend is not None:
         legend.remove()
-    ax.set_aspect("equal", adjustable="datalim")
+    ax.set_aspect("equal", adjustable="box")
 
 
 def _prepare_velocities(ax: Axes, shown: list[int], outlines: Sequence[Matrix]) -> None:
@@ -223,11 +231,9 @@ def _prepare_velocities(ax: Axes, shown: list[int], outlines: Sequence[Matrix]) 
 
 
 def _page(film: FuncAnimation, fps: float) -> str:
-    """Return a page that plays the film; matplotlib's player asks a font of another host for its buttons."""
-    player = film.to_jshtml(fps=max(1, round(fps)), default_mode="loop")
-    start = player.find("<link rel=")
-    while start >= 0:
-        end = player.index(">", start) + 1
-        player = player[:start] + player[end:]
-        start = player.find("<link rel=")
-    return f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Film</title></head><body>{player}</body></html>\n'
+    """Return a page that plays the film; the icons of the player's buttons, a font elsewhere, become characters."""
+    player = re.sub(r"<link[^>]*>", "", film.to_jshtml(fps=max(1, round(fps)), default_mode="loop"))
+    icons = "".join(f'i.fa-{name}::before {{ content: "{text}"; }} ' for name, text in ICONS.items())
+    style = f"<style>i {{ font-style: normal; }} i.fa-flip-horizontal {{ display: inline-block; transform: scaleX(-1); }} {icons}</style>"
+    head = f'<head><meta charset="utf-8"><title>Film of a trajectory</title>{style}</head>'
+    return f'<!DOCTYPE html>\n<html lang="en">{head}<body>{player}</body></html>\n'

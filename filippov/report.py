@@ -128,7 +128,6 @@ def _facts(trajectory: Trajectory, system: System | None) -> list[tuple[str, str
         ("status", f"{trajectory.status}: {trajectory.message}"),
         ("arrival", "none" if arrival is None else f"t = {arrival:.17g}"),
         ("sliding time", f"{trajectory.sliding_time:.10g}"),
-        ("missed switches", "excluded by a bound" if trajectory.certified else "looked for, not excluded by a bound"),
         ("evaluations", f"field or gradient {trajectory.nfev}, derivative {trajectory.njev}"),
     ]
     rows += [(name, f"{value:g}") for name, value in trajectory.options.items()]
@@ -148,6 +147,8 @@ def _certificate(trajectory: Trajectory, system: System | None) -> str:
         ("missed switches", "excluded by a bound" if found.gaps_certified else "looked for, not excluded by a bound"),
         ("samples", str(found.samples)),
     ]
+    if found.selector is not None:
+        rows.insert(1, ("velocity in the selector's own, smaller F", f"distance at most {found.selector:.3g}"))
     return f'<p>The certificate <span class="{name}">{word}</span>.</p>{_two_columns(rows)}'
 
 
@@ -205,7 +206,7 @@ def _figure(figure: Figure, caption: str) -> str:
 
     picture = io.BytesIO()
     # No metadata: the same trajectory gives the same page.
-    figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
+    figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None}, bbox_inches="tight", facecolor="white")
     plt.close(figure)
     data = base64.b64encode(picture.getvalue()).decode("ascii")
     text = escape(caption)

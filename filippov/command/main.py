@@ -1,4 +1,4 @@
-"""`filippov simulate | portrait | verify | gallery`: arguments in, tables and files out."""
+"""`filippov simulate | portrait | verify | gallery | report`: arguments in, tables and files out."""
 
 from __future__ import annotations
 
@@ -125,6 +125,23 @@ def gallery(
         work.list_scripts()
     else:
         work.run_script(name, out, show=show)
+
+
+@app.command()
+def report(
+    file: Annotated[Path, typer.Argument(help="A trajectory.npz that `filippov simulate` or Trajectory.save wrote.")],
+    out: Annotated[Path, typer.Option("--out", help="The page written.")] = Path("report.html"),
+    source: Annotated[
+        str | None,
+        typer.Option(help="What it solves, an expression or a data set; without it there is no certificate."),
+    ] = None,
+    norm: NormName = "linf",
+    mu: Annotated[float, typer.Option("--mu", help="Ridge of a data set's logistic regression.")] = 1e-2,
+) -> None:
+    """Write one HTML page about a stored trajectory: pictures, switches, certificate; it opens without network."""
+    from filippov.command import report as work
+
+    work.report(file, out, source, norm, mu)
 
 
 def _numbers(name: str, text: str) -> list[float]:

@@ -233,12 +233,13 @@ def test_moving_surface() -> None:
 
 
 def test_codimension_rises_and_falls() -> None:
-    """x1' = t - 2 - Sgn x1, x2' = 0.3 - Sgn x2: slides on 1, then on both, and is released from 0 at t = 3."""
+    """x1' = t - 2 - Sgn x1, x2' = 0.3 - Sgn x2: crosses, comes back, slides on both, is released at t = 3."""
     relay = Relay(lambda t, x: np.array([t - 2.0, 0.3]), lambda t, x: np.eye(2), lambda t, x: x)
     path = solve(relay, (0.0, 5.0), [1.5, -0.13], **TIGHT)
     expected = [
         (0.1, "sliding-entry", (1,), 1),
-        (3.0 - 6.0**0.5, "sliding-change", (0,), 2),  # 3/2 + t^2/2 - 3 t = 0
+        (3.0 - 6.0**0.5, "crossing", (0,), 1),  # 3/2 + t^2/2 - 3 t = 0
+        (6.0**0.5 - 1.0, "sliding-change", (0,), 2),  # x1' = t - 1 below: back after as long as until t = 1
         (3.0, "sliding-change", (0,), 1),
     ]
     assert_record(path, expected)

@@ -1,0 +1,162 @@
+"""Where solutions branch: repelling surfaces, corners, two-folds; refused, chosen, or all followed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from filippov import (
+    FilippovError,
+    InvalidInputError,
+    NonUniqueError,
+    PiecewiseSmooth,
+    Relay,
+    Stewart,
+    Switch,
+    System,
+    branches,
+    solve,
+)
+
+Vector = NDArray[np.float64]
+
+
+def repelling() -> Relay:
+    """x' = Sgn(x)."""
+    return Relay(lambda t, x: 0 * x, lambda t, x: -np.eye(1), lambda t, x: x)
+
+
+def two_fold() -> PiecewiseSmooth:
+    """x1' = 1, x2' = x1 sgn(x2): attracting for x1 < 0, repelling for x1 > 0, visible-visible at 0."""
+    return PiecewiseSmooth(
+        lambda t, x: x[1:], {1: lambda t, x: np.array([1, x[0]]), -1: lambda t, x: np.array([1, -x[0]])}
+    )
+
+
+def two_fold_stewart() -> Stewart:
+    return Stewart(
+        [lambda t, x: np.array([1, x[0]]), lambda t, x: np.array([1, -x[0]])], lambda t, x: [-x[1], x[1]]
+    )
+
+
+def test_repelling_start_is_refused_with_its_velocities() -> None:
+    with pytest.raises(NonUniqueError, match="3 solutions") as caught:
+        solve(repelling(), (0.0, 1.0), [0.0])
+    assert caught.value.trajectory is not None
+    assert caught.value.trajectory.t_end == 0.0
+
+
+def test_repelling_branches_are_all_solutions() -> None:
+    found = branches(repelling(), (0.0, 2.0), [0.0])
+    assert sorted(path.y[0, -1] for path in found) == pytest.approx([-2.0, 0.0, 2.0])
+    for path in found:
+        assert [s.kind for s in path.switches] == ["nonunique"]
+        assert path.certify(50).ok
+
+
+def test_least_norm_stays_on_the_repelling_surface_until_it_ends() -> None:
+    """x' = t - 1 + Sgn(x): u = t - 1 keeps x at 0 until t = 2."""
+    relay = Relay(lambda t, x: np.array([t - 1.0]), lambda t, x: -np.eye(1), lambda t, x: x)
+    path = solve(relay, (0.0, 4.0), [0.0], nonunique="least-norm")
+    assert [(s.kind, s.codimension) for s in path.switches] == [("nonunique", 1), ("sliding-exit", 0)]
+    assert path.switches[1].t == pytest.approx(2.0, abs=1e-10)
+    assert path.y[0, -1] == pytest.approx(6.0, rel=1e-10)  # integral of t - 1 + 1 from 2 to 4
+
+
+def test_callable_chooses_and_is_told_what() -> None:
+    seen: list[tuple[Switch, list[float]]] = []
+
+    def upwards(switch: Switch, velocities: Sequence[Vector]) -> int:
+        seen.append((switch, [float(v[0]) for v in velocities]))
+        return int(np.argmax([v[0] for v in velocities]))
+
+    path = solve(repelling(), (0.0, 1.0), [0.0], nonunique=upwards)
+    assert path.y[0, -1] == pytest.approx(1.0)
+    ((switch, velocities),) = seen
+    assert switch.kind == "nonunique"
+    assert switch.surfaces == (0,)
+    assert sorted(velocities) == [-1.0, 0.0, 1.0]
+    with pytest.raises(InvalidInputError, match="index below 3"):
+        solve(repelling(), (0.0, 1.0), [0.0], nonunique=lambda switch, velocities: 7)
+
+
+@pytest.mark.parametrize("build", [two_fold, two_fold_stewart])
+def test_uniqueness_is_lost_in_the_middle_of_a_sliding_arc(build: type[System]) -> None:
+    """The velocity (1, 0) is the only one at the two-fold; the solutions branch all the same."""
+    system = build()
+    with pytest.raises(NonUniqueError) as caught:
+        solve(system, (0.0, 3.0), [-1.0, 0.0])
+    assert caught.value.trajectory is not None
+    assert caught.value.trajectory.t_end == pytest.approx(1.0, abs=1e-9)
+    ends = sorted(float(path.y[1, -1]) for path in branches(system, (0.0, 3.0), [-1.0, 0.0]))
+    np.testing.assert_allclose(ends, [-2.0, 0.0, 2.0], atol=1e-7)
+
+
+def test_two_fold_is_nonunique_only_if_something_leaves() -> None:
+    """Visible-invisible, both fields upwards ahead: nothing slides ahead of the fold, so its one solution goes up."""
+    system = PiecewiseSmooth(
+        lambda t, x: x[1:], {1: lambda t, x: np.array([1, x[0]]), -1: lambda t, x: np.array([1, 2 * x[0]])}
+    )
+    (path,) = branches(system, (0.0, 2.0), [0.0, 0.0])
+    np.testing.assert_allclose(path.y[:, -1], [2.0, 2.0], atol=1e-9)
+    assert path.switches == []
+
+
+@pytest.mark.parametrize("slope", [2.0, 3.0, 5.0])
+def test_sliding_just_ahead_of_a_two_fold_with_unequal_fields(slope: float) -> None:
+    """f+ = (1, -x1), f- = (c, x1): u solves u (L- - L+) = L- + L+ = 0, so the velocity is the mean."""
+    system = PiecewiseSmooth(
+        lambda t, x: x[1:], {1: lambda t, x: np.array([1, -x[0]]), -1: lambda t, x: np.array([slope, x[0]])}
+    )
+    assert system.classify([0.0, 0.0]).velocity == pytest.approx([0.5 * (1 + slope), 0.0])
+    path = solve(system, (0.0, 1.0), [0.0, 0.0])
+    np.testing.assert_allclose(path.y[:, -1], [0.5 * (1 + slope), 0.0], atol=1e-9)
+
+
+def test_fold_velocity_solves_the_quadratic() -> None:
+    """f+ = (1, -2 x1 + x3), f- = (3, x1 + x3), x3' = 1: L- + L+ = -x1 + 2 x3, L- - L+ = 3 x1 along (x1', x3') = (2 - u, 1)."""
+    system = PiecewiseSmooth(
+        lambda t, x: x[1:2],
+        {
+            1: lambda t, x: np.array([1.0, -2 * x[0] + x[2], 1.0]),
+            -1: lambda t, x: np.array([3.0, x[0] + x[2], 1.0]),
+        },
+    )
+    # 3 u (2 - u) = -(2 - u) + 2, so 3 u^2 - 5 u = 0: u = 0 (5/3 is no convex weight).
+    assert system.classify([0.0, 0.0, 0.0]).velocity == pytest.approx([2.0, 0.0, 1.0], abs=1e-4)
+
+
+def test_corner_with_several_solutions() -> None:
+    """M = [[1, 3], [3, 1]] at rest: two ways out along the antidiagonal, and rest."""
+    relay = Relay(lambda t, x: 0 * x, lambda t, x: np.array([[1.0, 3.0], [3.0, 1.0]]), lambda t, x: x)
+    found = branches(relay, (0.0, 1.0), [0.0, 0.0])
+    ends = sorted(tuple(path.y[:, -1].round(9)) for path in found)
+    assert ends == [(-2.0, 2.0), (0.0, 0.0), (2.0, -2.0)]
+
+
+def test_negative_definite_corner_has_nine() -> None:
+    """A local maximum in the plane: every side of every surface, and sliding on either or both."""
+    relay = Relay(lambda t, x: 0 * x, lambda t, x: -np.eye(2), lambda t, x: x)
+    found = branches(relay, (0.0, 1.0), [0.0, 0.0])
+    ends = sorted(tuple(path.y[:, -1].round(9)) for path in found)
+    assert ends == [(float(i), float(j)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    assert len(branches(relay, (0.0, 1.0), [0.0, 0.0], max_branches=4)) == 4
+
+
+def test_branches_in_mid_run_share_their_past() -> None:
+    found = branches(two_fold(), (0.0, 3.0), [-1.0, 0.2])
+    times = np.linspace(0.0, 0.99, 9)
+    for path in found[1:]:
+        np.testing.assert_array_equal(path.sol(times), found[0].sol(times))
+
+
+def test_bad_choices_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="nonunique"):
+        solve(repelling(), (0.0, 1.0), [0.0], nonunique="left")
+    with pytest.raises(InvalidInputError, match="nonunique must not be given"):
+        branches(repelling(), (0.0, 1.0), [0.0], nonunique="raise")
+    with pytest.raises(FilippovError):
+        branches(repelling(), (0.0, 1.0), [0.0], max_branches=0)
