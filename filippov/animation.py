@@ -117,7 +117,14 @@ def animate(
     body = right.fill(*outlines[0].T, facecolor=COLOURS["below"], alpha=0.35)[0]
     edge = right.plot([], [], "o-", color=COLOURS["below"], markersize=5, linewidth=2.0)[0]
     arrow = right.quiver(
-        0.0, 0.0, *velocities[:, 0], angles="xy", scale_units="xy", scale=1.0, color=COLOURS["repelling"], zorder=3
+        0.0,
+        0.0,
+        *velocities[:, 0],
+        angles="xy",
+        scale_units="xy",
+        scale=1.0,
+        color=COLOURS["repelling"],
+        zorder=3,
     )
     clock = right.set_title("")
 

@@ -38,8 +38,10 @@ class PiecewiseAffine(Relay):
 
     Notes
     -----
-    On every mode, sliding ones too, the field is affine, x' = A_s x + b_s. A step of length REACH / ||A_s|| is the exponential series
-    itself, summed to rounding, and so is its dense output: switching times and states are exact up to conditioning, whatever rtol and atol say.
+    On every mode, sliding ones too, the field is affine, x' = A_s x + b_s. A step of length REACH / ||A_s|| is the
+    exponential series
+    itself, summed to rounding, and so is its dense output: switching times and states are exact up to conditioning,
+    whatever rtol and atol say.
 
     Raises
     ------

@@ -17,9 +17,10 @@ from filippov.system import System
 from filippov.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from filippov.ensemble import Ensemble
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from filippov.ensemble import Ensemble
 
 __all__ = [
     "COLOURS",

@@ -33,9 +33,10 @@ class Relay(SignPatternSystem):
 
     Notes
     -----
-    Sliding on the surfaces I solves the linear system  M_II u_I = c_I,  M = (dh/dx) B,  c = dh/dt + (dh/dx)(a - B_J u_J). At a switch all
-    patterns of sides and sliding are looked at, so that every solution of the relay complementarity problem counts, whether M is
-    a P-matrix or not (Utkin 1992, *Sliding Modes in Control and Optimization*, chapter 2; Cottle, Pang and Stone 1992).
+    Sliding on the surfaces I solves the linear system M_II u_I = c_I with M = (dh/dx) B and
+    c = dh/dt + (dh/dx)(a - B_J u_J). At a switch all patterns of sides and sliding are looked at, so that every solution
+    of the relay complementarity problem counts, whether M is a P-matrix or not (Utkin 1992, *Sliding Modes in Control and
+    Optimization*, chapter 2; Cottle, Pang and Stone 1992).
 
     Raises
     ------

@@ -144,11 +144,16 @@ def _certificate(trajectory: Trajectory, system: System | None) -> str:
         ("on its surfaces", f"|h| at most {found.drift:.3g}"),
         ("states integrate the velocity", f"defect at most {found.defect:.3g}"),
         ("record of modes and switches", "consistent" if found.consistent else "not consistent"),
-        ("missed switches", "excluded by a bound" if found.gaps_certified else "looked for, not excluded by a bound"),
+        (
+            "missed switches",
+            "excluded by a bound" if found.gaps_certified else "looked for, not excluded by a bound",
+        ),
         ("samples", str(found.samples)),
     ]
     if found.selector is not None:
-        rows.insert(1, ("velocity in the selector's own, smaller F", f"distance at most {found.selector:.3g}"))
+        rows.insert(
+            1, ("velocity in the selector's own, smaller F", f"distance at most {found.selector:.3g}")
+        )
     return f'<p>The certificate <span class="{name}">{word}</span>.</p>{_two_columns(rows)}'
 
 
@@ -206,7 +211,9 @@ def _figure(figure: Figure, caption: str) -> str:
 
     picture = io.BytesIO()
     # No metadata: the same trajectory gives the same page.
-    figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None}, bbox_inches="tight", facecolor="white")
+    figure.savefig(
+        picture, format="png", dpi=DPI, metadata={"Software": None}, bbox_inches="tight", facecolor="white"
+    )
     plt.close(figure)
     data = base64.b64encode(picture.getvalue()).decode("ascii")
     text = escape(caption)
@@ -227,7 +234,9 @@ def _switches(trajectory: Trajectory) -> str:
         )
         for k, s in enumerate(trajectory.switches, start=1)
     ]
-    return f'<div class="scroll">{_table(("", "t", "kind", "surfaces", "codimension after", "x"), rows)}</div>'
+    return (
+        f'<div class="scroll">{_table(("", "t", "kind", "surfaces", "codimension after", "x"), rows)}</div>'
+    )
 
 
 def _numbers(x: Vector) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Vector, check_count, as_positive, as_span, as_vector
+from filippov.arguments import Vector, as_positive, as_span, as_vector, check_count
 from filippov.chattering import Accumulation, ChatteringWatch
 from filippov.errors import (
     ChatteringError,

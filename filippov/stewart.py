@@ -46,7 +46,8 @@ class Stewart(SwitchedSystem):
     -----
     On a tie the weights theta solve the complementarity problem  0 <= theta, indicators' - mu >= 0, theta (indicators' - mu) = 0,
     sum theta = 1 (Stewart, *Numer. Math.* 58, 1990); all its solutions are looked at. Where more regions meet than
-    the codimension asks for (four quadrants in a point of the plane) the weights are a family, and the velocity of least norm is taken. A "surface" is a region here: side +1 the active one, -1
+    the codimension asks for (four quadrants in a point of the plane) the weights are a family, and the velocity of
+    least norm is taken. A "surface" is a region here: side +1 the active one, -1
     the inactive ones, 0 those tied.
 
     Raises

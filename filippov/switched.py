@@ -167,7 +167,12 @@ class SwitchedSystem(System):
             repelling = any(c.mode.codimension >= codimension for c in candidates)
             return "repelling" if repelling else "nonunique"
         only = candidates[0]
-        if self._tangent(t, x, on, only):
+        if codimension > 1 and only.mode.codimension == codimension:
+            # What keeps it there are the weights: a single field may well be tangent to a surface.
+            tangent = bool(np.any(np.abs(only.regime.evaluate(t, x)[1]) <= CLOSENESS))
+        else:
+            tangent = self._tangent(t, x, on, only)
+        if tangent:
             return "tangency"
         if only.mode.codimension == 0:
             return "crossing"

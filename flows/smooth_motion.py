@@ -1,7 +1,8 @@
 """Motion of the two flows that are smooth until the gradient vanishes: gradient flow and normalized gradient flow.
 
 The normalized flow x' = -g/||g|| reaches g = 0 in finite time through a field that does not stay smooth there:
-its solution has terms (t* - t)^((l2 - l1)/l1), l1 < l2 the two least eigenvalues of the Hessian. It is therefore integrated in gradient-flow time s,
+its solution has terms (t* - t)^((l2 - l1)/l1), l1 < l2 the two least eigenvalues of the Hessian. It is therefore
+integrated in gradient-flow time s,
 
     dx/ds = -g,    dt/ds = ||g||,
 

@@ -31,7 +31,9 @@ def test_global_error_is_within_fifty_tolerances(entry: ClassicalSystem, rtol: f
     assert [s.kind for s in path.switches] == [kind for _, kind in entry.switches()]
 
 
-@pytest.mark.parametrize(("method", "order", "rtols"), [("RK45", 5, (1e-6, 1e-10)), ("DOP853", 8, (1e-7, 1e-12))])
+@pytest.mark.parametrize(
+    ("method", "order", "rtols"), [("RK45", 5, (1e-6, 1e-10)), ("DOP853", 8, (1e-7, 1e-12))]
+)
 @pytest.mark.parametrize("name", ["stick-slip", "forced stick-slip", "bilinear oscillator"])
 def test_order_is_that_of_the_method(name: str, method: str, order: int, rtols: tuple[float, float]) -> None:
     """Error against field evaluations: slopes are those of the method, so no switch costs an order."""
@@ -55,7 +57,7 @@ def test_stick_slip_period(offset: float) -> None:
 
 
 def test_limit_cycle_of_third_order_relay() -> None:
-    """Half the period T of the triple lag under -Sgn solves 1 = 2 exp(-T) (1 + T + T^2/2) after Tsypkin's sum."""
+    """Half the period of the triple lag under -Sgn: the T with x(T) = -x(0) and y(0) = 0 (Tsypkin)."""
     from scipy.linalg import expm
     from scipy.optimize import brentq
 

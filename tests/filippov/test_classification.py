@@ -39,9 +39,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("above", "below", "kind", "velocity"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("above", "below", "kind", "velocity"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
 @pytest.mark.parametrize("form", ["piecewise", "flipped", "stewart", "rotated"])
-def test_codimension_one(above: Field, below: Field, kind: str, velocity: tuple[float, float], form: str) -> None:
+def test_codimension_one(
+    above: Field, below: Field, kind: str, velocity: tuple[float, float], form: str
+) -> None:
     """The kind does not depend on how the system is written, nor on coordinates."""
     R = np.array([[0.6, -0.8], [0.8, 0.6]])
     systems: dict[str, System] = {

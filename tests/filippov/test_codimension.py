@@ -27,7 +27,9 @@ def corner(rates: dict[tuple[int, ...], tuple[float, ...]], selection: str) -> P
     """Return a system with constant fields in the 2^k orthants of the first k coordinates."""
     k = len(next(iter(rates)))
     fields = {s: (lambda t, x, v=v: np.array(v, dtype=float)) for s, v in rates.items()}
-    return PiecewiseSmooth(lambda t, x: x[:k], fields, jac=lambda t, x: np.eye(k, x.size), selection=selection)
+    return PiecewiseSmooth(
+        lambda t, x: x[:k], fields, jac=lambda t, x: np.eye(k, x.size), selection=selection
+    )
 
 
 def full(third: dict[tuple[int, ...], int]) -> dict[tuple[int, ...], tuple[float, ...]]:
@@ -160,7 +162,9 @@ def test_relay_with_nonsymmetric_matrix_is_exact() -> None:
     expected = [drift[k] - sum(gain[k][j] * u[j] for j in range(2)) for k in range(3)]
     J = np.array(normals, dtype=float)
     relay = Relay(
-        lambda t, x: np.array(drift, dtype=float), lambda t, x: np.array(gain, dtype=float), lambda t, x: J @ x
+        lambda t, x: np.array(drift, dtype=float),
+        lambda t, x: np.array(gain, dtype=float),
+        lambda t, x: J @ x,
     )
     found = relay.classify(np.zeros(3))
     assert (found.kind, found.codimension) == ("sliding", 2)

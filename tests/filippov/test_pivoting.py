@@ -182,7 +182,6 @@ def test_a_program_follows_its_members_as_they_come_and_go() -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_simplex_program_against_its_dual_certificate(seed: int) -> None:
     """The bordered program finds min l'Ml/2 on the simplex: M l = rate on the support, at least rate elsewhere."""
-    random = np.random.default_rng(seed)
     n = 2 + seed % 5
     M = random_definite(n, seed, 50.0)
     K = np.block([[M, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])

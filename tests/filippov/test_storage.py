@@ -150,12 +150,15 @@ def test_flipped_bytes_are_refused_or_change_nothing(tmp_path: Path) -> None:
         bad = bytearray(good)
         bad[position] ^= 0x5A
         file.write_bytes(bytes(bad))
+        refused = None
         try:
             found = Trajectory.load(file)
         except InvalidInputError as error:
-            assert "path" in str(error)
-        else:
+            refused = str(error)
+        if refused is None:
             np.testing.assert_array_equal(found.sol(times), expected.sol(times))
+        else:
+            assert "path" in refused
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,7 @@ def test_surfaces_that_switch_nothing_cause_no_switch():
     assert [s.t for s in path.switches] == pytest.approx([4.0], abs=1e-9)
     assert [s.kind for s in path.switches] == ["crossing"]
     system = from_sympy([S(x + S(y)), 1], [x, y])
+    assert [[system.surface_expressions[i] for i in s.surfaces] for s in path.switches] == [[x + 1]]
     assert system.classify([1.0, 2.0]).kind == "smooth"  # on x = 1, where y > 0
     assert system.classify([1.0, -2.0]).codimension == 1
     # Of three the largest: where it is z = 10, that x passes y is nothing.
@@ -252,6 +253,24 @@ def test_surfaces_that_switch_nothing_cause_no_switch():
 def test_switched_off_terms_cause_no_switch():
     path = solve(from_sympy([1, H(y) * S(x)], [x, y]), (0.0, 1.0), [-0.5, -1.0])
     assert path.switches == []
+    # The corner x, y > 0: beside it one of the two surfaces is nothing, below it the other.
+    for rates, start in (([0, -1], [-1.0, 0.5]), ([-1, 0], [0.5, -1.0])):
+        inside = sympy.Piecewise((1, sympy.And(x > 0, y > 0)), (0, True))
+        assert solve(from_sympy([*rates, inside], [x, y, v]), (0.0, 1.0), [*start, 0.0]).switches == []
+
+
+def test_nothing_slides_on_a_surface_where_it_switches_nothing():
+    # Below y = 0 the surface is x = 1, so nothing is at x = -1, though the field is tangent to it.
+    system = from_sympy([S(x + S(y)) + 1, -1], [x, y])
+    path = solve(system, (0.0, 1.0), [-1.0, 0.0])
+    assert path.sliding_time == 0.0
+    assert path.y[:, -1] == pytest.approx([-1.0, -1.0], abs=1e-12)
+
+
+def test_factors_met_twice_are_a_square():
+    system = from_sympy([S((x - y) * (sympy.pi * x - sympy.pi * y) * x), 0], [x, y])
+    for a, b in product((-1.0, 2.0), (-3.0, 1.0)):
+        assert system.field(0.0, np.array([a, b]))[0] == np.sign(a)
 
 
 def test_a_value_outside_of_its_branch_is_never_computed():
