@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
-from sphinx_gallery.sorting import FileNameSortKey
 
 mpl.use("Agg")
 HERE = Path(__file__).resolve().parent
@@ -24,7 +23,7 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "**.ipynb", "gallery/*.ipynb"]
+exclude_patterns = ["_build", "**.ipynb"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = "filippov"
@@ -44,10 +43,10 @@ numpydoc_xref_param_type = False
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../gallery"],
-    "gallery_dirs": ["gallery"],
+    "gallery_dirs": ["auto_gallery"],
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"__init__\.py",
-    "within_subsection_order": FileNameSortKey,
+    "within_subsection_order": "FileNameSortKey",
     "capture_repr": ("_repr_html_", "__repr__"),
     "abort_on_example_error": True,
     "download_all_examples": False,
@@ -75,7 +74,7 @@ def _escape_docstring(app, what, name, obj, options, lines):
 
 
 def _escape_page(app, docname, source):
-    if docname.startswith("gallery/") and not docname.endswith("sg_execution_times"):
+    if docname.startswith("auto_gallery/") and not docname.endswith("sg_execution_times"):
         lines = source[0].split("\n")
         source[0] = "\n".join(
             line if line.startswith((" ", "\t", "..")) else _plain_mathematics(line) for line in lines

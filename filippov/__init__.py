@@ -20,6 +20,7 @@ from filippov.sets import Ball, Box, ConvexSet, Hull
 from filippov.solve import solve
 from filippov.stewart import Stewart
 from filippov.switching import Mode, Switch
+from filippov.symbolic_systems import SymbolicSystem, from_sympy
 from filippov.system import Classification, System
 from filippov.trajectory import Trajectory
 
@@ -46,11 +47,13 @@ __all__ = [
     "Segment",
     "Stewart",
     "Switch",
+    "SymbolicSystem",
     "System",
     "Trajectory",
     "branches",
     "ensemble",
     "filippov_regularization",
+    "from_sympy",
     "portrait",
     "solve",
 ]

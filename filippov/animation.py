@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Matrix, as_positive
+from filippov.arguments import Matrix, Vector, as_positive
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.plotting import COLOURS, curve_samples, ink, plot_trajectory
 from filippov.sets import ConvexSet, Hull
@@ -39,12 +39,25 @@ ICONS = {
 }
 
 
+SEEN = 1e-9
+"""Gradient components this small against the gradient at the start count as zero: no picture shows the difference."""
+
+
+class _Norm(Protocol):
+    """The norm of a flow."""
+
+    def face(self, g: ArrayLike, *, tol: float) -> ConvexSet:
+        """Return the face of the unit ball that -g exposes."""
+
+
 @runtime_checkable
-class _HasFace(Protocol):
+class _NormFlow(Protocol):
     """A norm flow: what it solves is the inclusion in the face."""
 
-    def face(self, x: ArrayLike) -> ConvexSet:
-        """Return the face of the unit ball at x."""
+    norm: _Norm
+
+    def gradient(self, x: ArrayLike) -> Vector:
+        """Return grad f(x), (n,)."""
 
 
 def animate(
@@ -176,7 +189,11 @@ def moving_set(trajectory: Trajectory, system: System, t: float) -> ConvexSet:
     if isinstance(system, SwitchedSystem):
         met = system.members(trajectory.mode_at(t).mode)
         return Hull(system.limits(t, x, system.touching(t, x, met)))
-    return system.face(x) if isinstance(system, _HasFace) else system.filippov_set(x, t)
+    if isinstance(system, _NormFlow):
+        # The states of a path are rounded on its own scale, which x alone, near the minimiser, does not tell.
+        scale = float(np.max(np.abs(system.gradient(trajectory.start[1]))))
+        return system.norm.face(system.gradient(x), tol=SEEN * scale)
+    return system.filippov_set(x, t)
 
 
 def _checked(

@@ -402,7 +402,8 @@ def _first_sign_change(
         if fa > 0:
             return float(brentq(function, a, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))
         # The guard is zero at a (a surface just left): it must rise before it can fail, unless it fails at once.
-        for s in (1e-3, 1e-2, 0.1, 0.5):
+        # After a geometric sequence of switches the next may be very near.
+        for s in (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5):
             inner = a + s * (b - a)
             if function(inner) > 0:
                 return float(brentq(function, inner, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))

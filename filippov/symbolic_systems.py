@@ -152,7 +152,9 @@ class SymbolicSystem(PiecewiseSmooth):
         for candidate in super().possible_regimes(t, x, on):
             sides = candidate.mode.sides
             watched = self.watched(sides)
-            if np.any((sides == 0) & ~watched):
+            if np.any(
+                (sides == 0) & ~watched
+            ):  # the same motion as on one of its sides, which is a candidate too
                 continue
             assert isinstance(candidate.regime, SignRegime)
             regime = _WatchingRegime(

@@ -15,9 +15,8 @@ from filippov import solve
 from flows import Quadratic, SignFlow
 
 f = Quadratic([[1.0, 0.4], [0.4, 1.0]])
-x0 = np.array([1.0, 0.1])
+x0 = np.array([1.0, 0.13])
 path = solve(SignFlow(f), (0, 3), x0)
-# The end of the sliding part, where the minimiser is.
 end = path.arrival_time
 
 figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.4), layout="constrained", sharey=True)
@@ -32,8 +31,8 @@ for axis, steps in zip(axes, (12, 48), strict=True):
         iterates = run(scheme, f, x0, steps)
         axis.plot(*iterates.y, ".-", color=colour, linewidth=1, label=name)
         error = np.max(np.abs(iterates.y - path.sol(np.minimum(iterates.t, path.t_end))))
-        chatter = compare(path, iterates).chatter
-        rows.append((f"{h:.4g}", name, f"{error:.3g}", str(chatter)))
+        chatter = max(compare(path, iterates).chatter.values(), default=0.0)
+        rows.append((f"{h:.4g}", name, f"{error:.3g}", f"{chatter:.3g}"))
     axis.set(title=f"h = {h:.3g}", xlabel="$x_1$", ylabel="$x_2$")
 axes[0].legend()
 

@@ -28,7 +28,7 @@ mode_ribbon(path, top)
 top.set_xlabel("")
 starts = [segment.t0 for segment in path.segments] + [path.t_end]
 bottom.stairs([len(segment.sliding) for segment in path.segments], starts, color="#009E73", linewidth=2)
-bottom.set(xlabel="time $t$", ylabel="coordinates sliding")
+bottom.set(xlabel="time $t$", ylabel="coordinates sliding", xlim=(0, 1.03 * path.arrival_time))
 
 # %%
 # How many switches that took, and the evidence. Segments are straight lines; nothing was stepped.

@@ -3,7 +3,8 @@ A hundred exact trajectories
 ============================
 
 A portrait is drawn and is data as well: its curves carry their kind, its points their type. Here f is the smooth
-nonconvex (x^2 - 1)^2/4 + (y - x)^2/2, whose sign flow has two minimisers and, between them, a saddle.
+nonconvex (x^2 - 1)^2/4 + (y - x)^2/2, whose sign flow has two minimisers and, between them, a point
+that solutions leave. On the line y = x, where df/dy = 0, the flow is tangent on both sides: the limit of sliding.
 """
 
 import collections

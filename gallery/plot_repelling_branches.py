@@ -3,10 +3,9 @@ A ridge, and all ways to leave it
 =================================
 
 On f = (y^2 - x^2)/2 the line x = 0 is repelling: the sign flow may follow it, or leave to either side. `solve` refuses
-to choose; `branches` returns one trajectory for each way out.
+to choose; `branches` returns one trajectory for each way out: those that leave at the start, and those that follow the
+ridge to the saddle point and choose there.
 """
-
-import matplotlib.pyplot as plt
 
 from discretizers.experiments.drawing import show_if_asked
 from filippov import NonUniqueError, branches, portrait, solve
@@ -17,8 +16,9 @@ drawn = portrait(
     saddle, (-1.2, 1.2), (-1.2, 1.2), starts=[[0.3, 1.0], [-0.3, -1.0], [0.6, -1.0], [-0.6, 1.0]]
 )
 ways = branches(saddle, (0, 1), [0.0, 0.8])
-for path, colour in zip(ways, ("#0072B2", "#CC79A7", "#000000"), strict=False):
-    drawn.ax.plot(*path.y, color=colour, linewidth=3, label=f"from (0, 0.8), v = {path.velocity(0.0)}")
+colours = ("#0072B2", "#56B4E9", "#000000", "#E69F00", "#CC79A7")
+for path, colour in zip(ways, colours, strict=True):
+    drawn.ax.plot(*path.y, color=colour, linewidth=3, zorder=4, label=f"branch to {path.sol(1.0).round(3)}")
 drawn.ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.01), frameon=False, fontsize="small")
 
 # %%
@@ -36,5 +36,4 @@ except NonUniqueError as error:
 # Curves are labelled by what they are: green solid where solutions slide, red dotted where they are repelled.
 
 print(sorted({curve.kind for curve in drawn.curves}))
-plt.gcf()
 show_if_asked()
