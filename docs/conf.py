@@ -27,6 +27,8 @@ exclude_patterns = ["_build", "**.ipynb"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = "filippov"
+html_static_path = ["_static"]
+html_css_files = ["player.css"]
 html_show_sphinx = False
 # No source copies: the pages link to nothing that has to be kept.
 html_copy_source = False
@@ -48,7 +50,6 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"__init__\.py",
     "within_subsection_order": "FileNameSortKey",
     "capture_repr": ("_repr_html_", "__repr__"),
-    "abort_on_example_error": True,
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
@@ -62,7 +63,10 @@ linkcheck_ignore = [r"https?://.*"]
 def _plain_mathematics(text: str) -> str:
     """Escape what prose means as mathematics, |g_i| or f_*, and reST would read as markup; keep literals."""
     parts = re.split(r"(``.*?``|`[^`]*`_?)", text)
-    return "".join(part if k % 2 else re.sub(r"(?<!\\)([|])", r"\\\1", part) for k, part in enumerate(parts))
+    return "".join(
+        part if k % 2 else re.sub(r"(?<!\\)(\||(?<=\w)_(?!\w))", r"\\\1", part)
+        for k, part in enumerate(parts)
+    )
 
 
 def _escape_docstring(app, what, name, obj, options, lines):
@@ -82,6 +86,7 @@ def _escape_page(app, docname, source):
 
 
 def setup(app):
+    """Connect the two escapes."""
     # Before numpydoc (priority 500), which builds tables of its own.
     app.connect("autodoc-process-docstring", _escape_docstring, priority=400)
     app.connect("source-read", _escape_page)

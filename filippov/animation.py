@@ -258,6 +258,7 @@ def _page(film: FuncAnimation, fps: float) -> str:
     """Return a page that plays the film; the icons of the player's buttons, a font elsewhere, become characters."""
     player = re.sub(r"<link[^>]*>", "", film.to_jshtml(fps=max(1, round(fps)), default_mode="loop"))
     icons = "".join(f'i.fa-{name}::before {{ content: "{text}"; }} ' for name, text in ICONS.items())
-    style = f"<style>i {{ font-style: normal; }} i.fa-flip-horizontal {{ display: inline-block; transform: scaleX(-1); }} {icons}</style>"
+    mirrored = "i.fa-flip-horizontal { display: inline-block; transform: scaleX(-1); }"
+    style = f"<style>i {{ font-style: normal; }} {mirrored} {icons}</style>"
     head = f'<head><meta charset="utf-8"><title>Film of a trajectory</title>{style}</head>'
     return f'<!DOCTYPE html>\n<html lang="en">{head}<body>{player}</body></html>\n'

@@ -42,8 +42,8 @@ def codimension_one(
     below, above = float(gradient @ minus) + moving, float(gradient @ plus) + moving
     scale = abs(below) + abs(above)
     gap = below - above
-    if abs(gap) <= 16.0 * EPS * (scale + float(np.max(np.abs(plus)))):
-        if near is None and scale > 1e-9 * (float(np.max(np.abs(plus))) + float(np.max(np.abs(minus)))):
+    if abs(gap) <= 16.0 * EPS * (scale + float(np.abs(plus).max())):
+        if near is None and scale > 1e-9 * (float(np.abs(plus).max()) + float(np.abs(minus).max())):
             return []
         u, turn = 0.0 if near is None else float(near[0]), 0.0
     else:

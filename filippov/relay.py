@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,8 @@ def _solve_linear(M: Matrix, c: Vector, base: Vector, B: Matrix, near: Vector | 
             return []
         u = c / M[0, 0] if not singular else np.zeros(1) if near is None else near
         turn = 0.0 if singular else float(M[0, 0] / scale)
+    elif M.shape[0] == 2 and (pair := _solve_pair(M, c)) is not None:
+        u, turn = pair
     else:
         solution, _, rank, _ = np.linalg.lstsq(M, c, rcond=64.0 * EPS * M.shape[0])
         u = np.asarray(solution)
@@ -112,3 +115,14 @@ def _solve_linear(M: Matrix, c: Vector, base: Vector, B: Matrix, near: Vector | 
         rows = np.linalg.norm(M, axis=1) + np.abs(c)
         turn = float(np.linalg.det(M / np.where(rows > 0, rows, 1.0)[:, None]))
     return [Sliding(base - B @ u, u, np.concatenate([1.0 - u, 1.0 + u]), turn)]
+
+
+def _solve_pair(M: Matrix, c: Vector) -> tuple[Vector, float] | None:
+    """Solve the two equations of codimension 2 by Cramer's rule; None where they are too near singular for that."""
+    (a, b), (d, e) = M.tolist()
+    p, q = c.tolist()
+    determinant = a * e - b * d
+    if abs(determinant) <= 1e-6 * (abs(a * e) + abs(b * d)):
+        return None
+    u = np.array([(p * e - b * q) / determinant, (a * q - p * d) / determinant])
+    return u, determinant / ((hypot(a, b) + abs(p)) * (hypot(d, e) + abs(q)))

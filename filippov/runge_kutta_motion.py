@@ -311,13 +311,21 @@ class RungeKuttaMotion(Motion):
         self.at_switch = True
         self._solver = None
         if root <= t0:
-            self.on = self.system.touching(t0, x0, self._met(regime, t0, x0))
+            # Gaps that close before the next representable time are closed.
+            rates = regime.gap_rates(t0, x0, regime.evaluate(t0, x0)[0])
+            closed = regime.gap_surfaces[
+                regime.gaps(t0, x0) + 4.0 * EPS * abs(t0) * np.minimum(rates, 0.0) <= 0
+            ]
+            met = np.union1d(self._met(regime, t0, x0), closed).astype(np.intp)
+            self.on = self.system.touching(t0, x0, met)
             return None
         t, x, dense = self._step_to(regime, t0, x0, root)
+        failing: list[int] = []
         for _ in range(ROOT_STEPS):
-            correction = self._correction(regime, dense, t0, t, x)
-            if correction is None or not t0 < t + correction:
+            found = self._correction(regime, dense, t0, t, x)
+            if found is None or not t0 < t + found[0]:
                 break
+            correction, failing = found
             if abs(correction) <= max(NEGLIGIBLE_BEND * (t - t0), 4.0 * EPS * abs(t)):
                 # Below the resolution of t the state still moves: it is to lie on the surface to its own rounding.
                 x = x + correction * regime.evaluate(t, x)[0]
@@ -326,7 +334,8 @@ class RungeKuttaMotion(Motion):
             t, x, dense = self._step_to(regime, t0, x0, t + correction)
         x = project(regime, t, x)
         self.t, self.x = t, x
-        self.on = self.system.touching(t, x, self._met(regime, t, x))
+        met = np.union1d(self._met(regime, t, x), failing).astype(np.intp)
+        self.on = self.system.touching(t, x, met)
         return _DensePiece(regime, dense, t0, t, x0, x, lambda: dense)
 
     def _step_to(self, regime: Regime, t0: float, x0: Vector, t: float) -> tuple[float, Vector, Any]:
@@ -342,8 +351,13 @@ class RungeKuttaMotion(Motion):
         dense = interpolants[0] if len(interpolants) == 1 else parts(times, interpolants)
         return float(solver.t), np.array(solver.y), dense
 
-    def _correction(self, regime: Regime, dense: Any, t0: float, t: float, x: Vector) -> float | None:
-        """Return a Newton (gaps) or secant (slacks) correction of the time at which the nearest guard vanishes."""
+    def _correction(
+        self, regime: Regime, dense: Any, t0: float, t: float, x: Vector
+    ) -> tuple[float, list[int]] | None:
+        """Return a Newton (gaps) or secant (slacks) correction of the time at which the nearest guard vanishes.
+
+        With it comes the surface whose gap that is, none for a slack: it is met, however large its rounding.
+        """
         velocity, slacks = regime.evaluate(t, x)
         self.nfev += 1
         gaps, rates = regime.gaps(t, x), regime.gap_rates(t, x, velocity)
@@ -357,7 +371,9 @@ class RungeKuttaMotion(Motion):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             times = np.where(falling, -values / slopes, np.inf)
         nearest = int(np.argmin(np.abs(times)))
-        return float(times[nearest]) if abs(times[nearest]) <= 0.5 * (t - t0) else None
+        if not abs(times[nearest]) <= 0.5 * (t - t0):
+            return None
+        return float(times[nearest]), [int(s) for s in regime.gap_surfaces[nearest : nearest + 1]]
 
     def _met(self, regime: Regime, t: float, x: Vector) -> NDArray[np.intp]:
         """Return the surfaces slid on and those whose gaps have closed, as numbers."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from filippov.arguments import Vector, as_vector
+from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import FilippovError
 from filippov.pivoting import EPS
 from filippov.regime import RegimeCandidate, guards_hold
@@ -69,14 +69,33 @@ class SwitchedSystem(System):
         """Return the codimension of the switching set where these surfaces meet."""
 
     def meeting_point(self, t: float, x: Vector, met: NDArray[np.intp]) -> Vector:
-        """Return x moved onto the surfaces `met` by Gauss-Newton steps."""
+        """Return x moved onto the limit set of switches that accumulate on the surfaces `met`, by Gauss-Newton steps.
+
+        Several surfaces accumulate where they meet. One alone (Fuller's problem) does where its rate vanishes too, under
+        the mean of the fields on both sides.
+        """
         for _ in range(20):
-            h = self.surfaces(t, x)[met]
-            step, *_ = np.linalg.lstsq(self.surfaces.jacobian(t, x)[met], h, rcond=1e-10)
+            values, J = self._meeting_equations(t, x, met)
+            step, *_ = np.linalg.lstsq(J, values, rcond=1e-8)
             x = x - step
             if np.max(np.abs(step)) <= 4.0 * EPS * max(1.0, float(np.max(np.abs(x)))):
                 break
         return x
+
+    def _meeting_equations(self, t: float, x: Vector, met: NDArray[np.intp]) -> tuple[Vector, Matrix]:
+        h, J = self.surfaces(t, x)[met], self.surfaces.jacobian(t, x)[met]
+        if met.size > 1:
+            return h, J
+        on = np.zeros(self.surfaces(t, x).size, dtype=bool)
+        on[met] = True
+
+        def mean_rate(y: Vector) -> float:
+            v = self.limits(t, y, on).mean(axis=0)
+            return float((self.surfaces.jacobian(t, y)[met] @ v + self.surfaces.rate(t, y)[met])[0])
+
+        steps = 1e-6 * np.maximum(np.abs(x), 1.0) * np.eye(x.size)
+        slope = np.array([(mean_rate(x + e) - mean_rate(x - e)) / (2.0 * e.max()) for e in steps])
+        return np.append(h, mean_rate(x)), np.vstack([J, slope])
 
     # -- selection ----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from flows import SignFlow, Symbolic
 flow = SignFlow(Symbolic("(y - 0.5*x)**2/2 + x", ["x", "y"]))
 path = solve(flow, (0, 0.8), [0.3, 0.4])
 # path="film.gif" or path="film.html" would write it.
-film = animate(path, frames=24, fps=8)
+film = animate(path, frames=16, fps=6)
 
 # %%
 # The set before and after the switch, and the velocity on the line.

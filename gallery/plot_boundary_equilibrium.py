@@ -37,12 +37,12 @@ def pseudo(mu, lift):
 figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.2), layout="constrained")
 worst = 0.0
 for mu in np.linspace(-1.0, 1.0, 17):
-    path = solve(system(mu, 0.5), (0, 60), [0.5, 1.0], rtol=1e-10, atol=1e-12)
+    path = solve(system(mu, 0.5), (0, 400), [0.5, 1.0], rtol=1e-10, atol=1e-12)
     expected = [mu, 0.0] if mu >= 0 else [0.0, pseudo(mu, 0.5)]
     worst = max(worst, float(np.linalg.norm(path.y[:, -1] - expected)) if mu != 0 else 0.0)
     axes[0].plot(mu, path.y[0, -1], "o", color="#0072B2")
     axes[0].plot(mu, path.y[1, -1], "s", color="#E69F00", markersize=4)
-print(f"persistence, lift 1/2: largest distance of x(60) from the known equilibrium {worst:.1e}")
+print(f"persistence, lift 1/2: largest distance of x(400) from the known equilibrium {worst:.1e}")
 axes[0].set(xlabel="mu", ylabel="attractor: x (blue), y (orange)", title="persistence")
 
 # %%
@@ -52,7 +52,7 @@ axes[0].set(xlabel="mu", ylabel="attractor: x (blue), y (orange)", title="persis
 for mu in (0.25, 0.5, 1.0):
     saddle = pseudo(mu, 2.0)
     kind = system(mu, 2.0).classify([0.0, saddle]).kind
-    ends = [solve(system(mu, 2.0), (0, 12), [0.0, saddle + d]).y[1, -1] for d in (-0.02, 0.02)]
+    ends = [solve(system(mu, 2.0), (0, 40), [0.0, saddle + d]).y[1, -1] for d in (-0.02, 0.02)]
     print(
         f"mu = {mu:g}: {kind} at y = {saddle:g}; from 0.02 below it ends at y = {ends[0]:.4f}, above at {ends[1]:.4g}"
     )

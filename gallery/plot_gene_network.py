@@ -13,14 +13,12 @@ import numpy as np
 from discretizers.experiments.drawing import show_if_asked
 from filippov import PiecewiseSmooth, solve
 
-MADE = {(-1, -1): (3, 2, 0), (-1, 1): (2, 0, 0), (1, -1): (0, 3, 0), (1, 1): (0, 0, 4)}
+MADE = {(-1, -1): (3, 2, 0), (-1, 1): (2, 0, 0), (1, -1): (0, 4, 0), (1, 1): (0, 0, 4)}
 
 
 def network(selection):
     """Return x' = made(signs of x1 - 1, x2 - 1) - x."""
-    fields = {
-        signs: (lambda t, x, made=np.array(made, dtype=float): made - x) for signs, made in MADE.items()
-    }
+    fields = {signs: (lambda t, x, made=made: made - x) for signs, made in MADE.items()}
     return PiecewiseSmooth(
         lambda t, x: x[:2] - 1.0, fields, jac=lambda t, x: np.eye(2, 3), selection=selection
     )
@@ -42,15 +40,15 @@ axes[1].set(xlabel="t", ylabel="x3", title="the third gene depends on the select
 axes[1].legend()
 
 # %%
-# Known: x1 reaches 1 at ln(2.8/2). On x1 = 1 the share of x1 > 1 is 2/3, so x2' = 8/3 - x2, which reaches 1 after
-# ln((8/3 - x2)/(5/3)). Multilinear shares a, b on the corner solve (1 - a)(3 - b) = 1, (1 - b)(2 + a) = 1.
+# Known: x1 reaches 1 at ln(2.8/2). On x1 = 1 the share of x1 > 1 is 2/3, so x2' = 10/3 - x2, which reaches 1
+# after ln((10/3 - x2)/(7/3)). Multilinear shares a, b on the corner solve (1 - a)(3 - b) = 1, (1 - b)(2 + 2 a) = 1.
 
 first = np.log(2.8 / 2.0)
 x2 = 2.0 - 1.9 * np.exp(-first)
-second = first + np.log((8 / 3 - x2) / (5 / 3))
+second = first + np.log((10 / 3 - x2) / (7 / 3))
 print(f"closed form: switches at {first:.9f} and {second:.9f}")
-a = np.roots([2.0, 4.0, -3.0]).max()  # b eliminated: 2 a^2 + 4 a - 3 = 0
-b = 1 - 1 / (2 + a)
+a = np.roots([4.0, 3.0, -3.0]).max()  # b eliminated: 4 a^2 + 3 a - 3 = 0
+b = 1 - 1 / (2 + 2 * a)
 print(f"shares a = {a:.9f}, b = {b:.9f}; check (1 - a)(3 - b) = {(1 - a) * (3 - b):.12f}")
 print(f"closed form x3(4) = {4 * a * b * (1 - np.exp(-(4 - second))):.9f}")
 show_if_asked()

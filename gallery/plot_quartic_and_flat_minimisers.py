@@ -27,6 +27,9 @@ for flow, colour, name in (
 left.set(xlabel="time $t$", ylabel="$x(t)$", title="f = $x^4/4$ from 0.7")
 left.legend()
 
+# %%
+# Minimisers that form a line: at each of them both components of the gradient vanish at once, and the flow rests.
+
 valley = SignFlow(Quadratic([[1.0, 1.0], [1.0, 1.0]]))
 line = np.array([-1.1, 1.1])
 right.plot(line, -line, color="0.6", linewidth=5, alpha=0.5, label="minimisers of $(x_1 + x_2)^2/2$")

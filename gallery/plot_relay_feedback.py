@@ -19,7 +19,7 @@ lags = np.array([[-1.0, 1.0, 0.0], [0.0, -1.0, 1.0], [0.0, 0.0, -1.0]])
 third = PiecewiseAffine(lags, [[0], [0], [1]], [[1, 0, 0]])
 
 slide = solve(second, (0, 8), [3.0, 0.0])
-cycle = solve(third, (0, 40), [0.2, 0.1, 0.3])
+cycle = solve(third, (0, 80), [0.2, 0.1, 0.3])
 
 figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.2), layout="constrained")
 line = np.array([-0.7, 1.6])

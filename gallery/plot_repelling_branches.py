@@ -17,8 +17,11 @@ drawn = portrait(
 )
 ways = branches(saddle, (0, 1), [0.0, 0.8])
 colours = ("#0072B2", "#56B4E9", "#000000", "#E69F00", "#CC79A7")
-for path, colour in zip(ways, colours, strict=True):
-    drawn.ax.plot(*path.y, color=colour, linewidth=3, zorder=4, label=f"branch to {path.sol(1.0).round(3)}")
+# Ever thinner: three of them share the ridge.
+for path, colour, width in zip(ways, colours, (3, 7.5, 5, 2.5, 3), strict=True):
+    drawn.ax.plot(
+        *path.y, color=colour, linewidth=width, zorder=4, label=f"branch to {path.sol(1.0).round(3)}"
+    )
 drawn.ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.01), frameon=False, fontsize="small")
 
 # %%

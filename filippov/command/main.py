@@ -129,11 +129,16 @@ def gallery(
 
 @app.command()
 def report(
-    file: Annotated[Path, typer.Argument(help="A trajectory.npz that `filippov simulate` or Trajectory.save wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="A trajectory.npz that `filippov simulate` or Trajectory.save wrote.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The page written.")] = Path("report.html"),
     source: Annotated[
         str | None,
         typer.Option(help="What it solves, an expression or a data set; without it there is no certificate."),
+    ] = None,
+    ode: Annotated[
+        str | None, typer.Option("--ode", help="What it solves, as equations: \"x' = v; v' = -x - sign(v)\".")
     ] = None,
     norm: NormName = "linf",
     mu: Annotated[float, typer.Option("--mu", help="Ridge of a data set's logistic regression.")] = 1e-2,
@@ -141,7 +146,7 @@ def report(
     """Write one HTML page about a stored trajectory: pictures, switches, certificate; it opens without network."""
     from filippov.command import report as work
 
-    work.report(file, out, source, norm, mu)
+    work.report(file, out, source, ode, norm, mu)
 
 
 def _numbers(name: str, text: str) -> list[float]:

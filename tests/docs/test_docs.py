@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,28 +10,29 @@ from pathlib import Path
 
 import pytest
 
-for needed in ("sphinx", "sphinx_gallery", "numpydoc", "furo"):
-    pytest.importorskip(needed)
-
 import discretizers
 import filippov
 import flows
 
+NEEDED = ("sphinx", "sphinx_gallery", "numpydoc", "furo")
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """Build a copy of the sources, so that nothing is written beside them; the gallery is not run."""
-    import shutil
-
+    for needed in NEEDED:
+        pytest.importorskip(needed)
     work = tmp_path_factory.mktemp("docs")
     made = shutil.ignore_patterns("_build", "auto_*", "__pycache__", "sg_execution_times.rst")
     shutil.copytree(ROOT / "docs", work / "docs", ignore=made)
     shutil.copytree(ROOT / "gallery", work / "gallery", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-D", "plot_gallery=0"]
     done = subprocess.run(
-        [*command, "-b", "html", str(work / "docs"), str(work / "html")], capture_output=True, text=True, check=False
+        [*command, "-b", "html", str(work / "docs"), str(work / "html")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return work / "html"

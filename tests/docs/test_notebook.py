@@ -48,5 +48,10 @@ def test_it_runs_in_a_notebook_kernel(tmp_path):
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     kinds = [output.output_type for cell in notebook.cells for output in cell.get("outputs", [])]
     assert "error" not in kinds
-    html = [o.data["text/html"] for c in notebook.cells for o in c.get("outputs", []) if "text/html" in o.get("data", {})]
+    html = [
+        o.data["text/html"]
+        for c in notebook.cells
+        for o in c.get("outputs", [])
+        if "text/html" in o.get("data", {})
+    ]
     assert sum("<caption>" in text for text in html) >= 3

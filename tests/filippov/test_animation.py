@@ -38,7 +38,9 @@ def test_the_set_is_a_point_before_the_switch_and_a_segment_on_the_line():
         outline = np.unique(np.round(np.column_stack(edge.get_data()), 9), axis=0)
         assert len(outline) == corners
         assert np.all(outline[:, 0] == -1.0)
-        np.testing.assert_allclose([arrow.U, arrow.V], np.reshape([-1.0, -1.0 if k < 3 else -0.5], (2, 1)), atol=1e-14)
+        np.testing.assert_allclose(
+            [arrow.U, arrow.V], np.reshape([-1.0, -1.0 if k < 3 else -0.5], (2, 1)), atol=1e-14
+        )
         assert ("sliding" in clock.get_text()) == (k >= 3)
 
 
@@ -51,7 +53,11 @@ def test_velocities_lie_in_the_moving_set():
         {1: lambda t, x: [-1.0, 0.5 * x[0] + 0.3], -1: lambda t, x: [1.0, 1.0]},
         dim=2,
     )
-    for system, start in ((SignFlow(Q), [1.0, -0.6, 0.3]), (GreedyFlow(Q), [1.0, -0.6, 0.3]), (bend, [0.7, -0.6])):
+    for system, start in (
+        (SignFlow(Q), [1.0, -0.6, 0.3]),
+        (GreedyFlow(Q), [1.0, -0.6, 0.3]),
+        (bend, [0.7, -0.6]),
+    ):
         path = solve(system, (0, 2), start)
         slid = 0
         for t in np.linspace(0.01, 1.99, 23):

@@ -62,7 +62,9 @@ def test_the_picture_holds_path_sliding_switches_and_surfaces():
     assert [name for name in labels if name.startswith("surface")] == ["surface 0", "surface 1", "surface 2"]
     (sliding,) = [one for one in ax.collections if one.get_label() == "sliding"]
     parts = sliding._segments3d
-    np.testing.assert_allclose([parts[0][0], parts[-1][-1]], [PATH.switches[0].x, PATH.switches[-1].x], atol=1e-14)
+    np.testing.assert_allclose(
+        [parts[0][0], parts[-1][-1]], [PATH.switches[0].x, PATH.switches[-1].x], atol=1e-14
+    )
     ax = plot_trajectory_3d(PATH, axes=(2, 0, 1), surfaces=[1])
     assert ax.get_xlabel() == "$x_{3}$"
     assert [a.get_label() for a in ax.collections if a.get_label().startswith("surface")] == ["surface 1"]

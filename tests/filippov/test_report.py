@@ -34,7 +34,9 @@ class _Page(HTMLParser):
         if tag == "img":
             assert given["alt"]
             self.pictures.append(given["src"])
-        self.outside += [given[key] for key in ("href", "src") if key in given and not given[key].startswith("data:")]
+        self.outside += [
+            given[key] for key in ("href", "src") if key in given and not given[key].startswith("data:")
+        ]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -65,7 +67,9 @@ def text():
 
 
 def test_every_switch_is_listed_to_all_digits(text):
-    rows = re.findall(r'<tr><td class="number">(\d+)</td><td class="number">([^<]*)</td><td class="number">([^<]*)', text)
+    rows = re.findall(
+        r'<tr><td class="number">(\d+)</td><td class="number">([^<]*)</td><td class="number">([^<]*)', text
+    )
     assert [(int(k), float(t), kind) for k, t, kind in rows] == [
         (k, s.t, s.kind) for k, s in enumerate(PATH.switches, start=1)
     ]
@@ -93,7 +97,9 @@ def test_three_states_have_a_picture_in_space_and_one_state_none():
 
 
 def test_a_general_system_and_a_run_without_switches():
-    system = PiecewiseSmooth(lambda t, x: [x[0]], {1: lambda t, x: [1.0, 0.0], -1: lambda t, x: [1.0, 1.0]}, dim=2)
+    system = PiecewiseSmooth(
+        lambda t, x: [x[0]], {1: lambda t, x: [1.0, 0.0], -1: lambda t, x: [1.0, 1.0]}, dim=2
+    )
     page = report_html(solve(system, (0, 1), [0.5, 0.0]))
     assert "Switches (0)" in page
     assert "no switch" in page
@@ -126,8 +132,25 @@ def test_the_command(tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
     assert 'class="ok">holds' in out.read_text(encoding="utf-8")
     with pytest.raises(SystemExit) as failed:
+        main([*common, "--source", "x**2 + y**2", "--ode", "x' = 1"])
+    assert failed.value.code == 1
+    assert "must not both be given" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as failed:
         main([*common, "--source", "x**2 + y**2 + z**2"])
     assert failed.value.code == 1
     assert "x0 must" in capsys.readouterr().err
 
 
+def test_the_command_with_equations(tmp_path):
+    from filippov import from_sympy
+
+    solve(from_sympy(["v", "-x - sign(v)/2"], ["x", "v"]), (0, 8), [1.7, 0.0]).save(tmp_path / "a.npz")
+    common = ["report", str(tmp_path / "a.npz"), "--out", str(tmp_path / "a.html"), "--ode"]
+    for equations, verdict in (
+        ("x' = v; v' = -x - sign(v)/2", "holds"),
+        ("x' = v; v' = -x - sign(v)", "does not hold"),
+    ):
+        with pytest.raises(SystemExit) as done:
+            main([*common, equations])
+        assert not done.value.code
+        assert f">{verdict}<" in (tmp_path / "a.html").read_text(encoding="utf-8")

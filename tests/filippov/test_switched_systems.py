@@ -195,7 +195,7 @@ def test_shallow_contact_is_found(depth: float) -> None:
 @pytest.mark.parametrize("size", [1.0, 1e6, 1e-6])
 def test_release_by_time_alone(t0: float, size: float) -> None:
     relay = Relay(lambda t, x: np.array([size * (t - t0)]), lambda t, x: size * np.eye(1), lambda t, x: x)
-    path = solve(relay, (t0, t0 + 3.0), [0.3 * size])
+    path = solve(relay, (t0, t0 + 3.0), [0.3 * size], **TIGHT)
     resolution = 1e-11 + 8 * np.spacing(t0)
     assert [s.kind for s in path.switches] == ["sliding-entry", "sliding-exit"]
     np.testing.assert_allclose([s.t - t0 for s in path.switches], [1 - 0.4**0.5, 1.0], atol=resolution)
