@@ -64,7 +64,9 @@ class Ensemble(Sequence["Trajectory | None"]):
         In the order of the starts.
     """
 
-    def __init__(self, starts: Matrix, trajectories: list[Trajectory | None], failures: list[Failure]) -> None:
+    def __init__(
+        self, starts: Matrix, trajectories: list[Trajectory | None], failures: list[Failure]
+    ) -> None:
         self.starts, self.trajectories, self.failures = starts, trajectories, failures
 
     def __len__(self) -> int:
@@ -141,7 +143,9 @@ def ensemble(
     span = as_span("t_span", t_span)
     systems = [system] * len(points) if isinstance(system, System) else list(system)
     if len(systems) != len(points):
-        raise InvalidInputError(f"system must be one System or {len(points)}, one for each start, got {len(systems)}")
+        raise InvalidInputError(
+            f"system must be one System or {len(points)}, one for each start, got {len(systems)}"
+        )
     if not all(isinstance(one, System) for one in systems):
         raise InvalidTypeError("system must hold filippov Systems only")
     chunks = [range(low, min(low + CHUNK, len(points))) for low in range(0, len(points), CHUNK)]
@@ -153,7 +157,13 @@ def ensemble(
     def jobs() -> dict[int, tuple[Any, ...]]:
         same = isinstance(system, System)
         return {
-            k: ([system] if same else [systems[i] for i in chunk], span, points[chunk], list(chunk), solve_options)
+            k: (
+                [system] if same else [systems[i] for i in chunk],
+                span,
+                points[chunk],
+                list(chunk),
+                solve_options,
+            )
             for k, chunk in enumerate(chunks)
             if k not in done
         }
@@ -182,7 +192,9 @@ def _run(jobs: Any, keep: Any, executor: Executor | None, total: int, *, progres
             if not left:
                 return
             pool = ProcessPoolExecutor() if executor is None else executor
-            futures: dict[Future[list[Packed]], int] = {pool.submit(_solve_chunk, *job): k for k, job in left.items()}
+            futures: dict[Future[list[Packed]], int] = {
+                pool.submit(_solve_chunk, *job): k for k, job in left.items()
+            }
             try:
                 for future in as_completed(futures):
                     packed = future.result()
@@ -191,7 +203,9 @@ def _run(jobs: Any, keep: Any, executor: Executor | None, total: int, *, progres
                         bar.update(len(packed))
             except BrokenExecutor as error:
                 if executor is not None or attempt == RESTARTS:
-                    raise FilippovError(f"the executor broke down with {len(jobs())} chunks left: {error}") from error
+                    raise FilippovError(
+                        f"the executor broke down with {len(jobs())} chunks left: {error}"
+                    ) from error
             finally:
                 for future in futures:
                     future.cancel()
@@ -200,7 +214,11 @@ def _run(jobs: Any, keep: Any, executor: Executor | None, total: int, *, progres
 
 
 def _solve_chunk(
-    systems: list[System], span: tuple[float, float], points: Matrix, indices: list[int], options: dict[str, Any]
+    systems: list[System],
+    span: tuple[float, float],
+    points: Matrix,
+    indices: list[int],
+    options: dict[str, Any],
 ) -> list[Packed]:
     """Solve a chunk of starts where the executor runs it; return arrays, which any executor can carry."""
     packed = []
@@ -216,7 +234,9 @@ def _solve_chunk(
     return packed
 
 
-def _collect(points: Matrix, systems: list[System], chunks: list[range], done: dict[int, list[Packed]]) -> Ensemble:
+def _collect(
+    points: Matrix, systems: list[System], chunks: list[range], done: dict[int, list[Packed]]
+) -> Ensemble:
     trajectories: list[Trajectory | None] = []
     failures = []
     for k, chunk in enumerate(chunks):
@@ -267,7 +287,9 @@ class _Folder:
         return self.path / f"chunk-{k:06d}.npz"
 
     def write(self, k: int, packed: list[Packed]) -> None:
-        write_npz(self._file(k), {f"{i}/{name}": a for i, arrays in enumerate(packed) for name, a in arrays.items()})
+        write_npz(
+            self._file(k), {f"{i}/{name}": a for i, arrays in enumerate(packed) for name, a in arrays.items()}
+        )
 
     def read(self, k: int) -> list[Packed] | None:
         """Return a chunk, or None where it has to be computed (again)."""

@@ -83,7 +83,9 @@ class Tableau:
         c = self.column(k) if column is None else column.copy()
         p = float(c[k])
         if p == 0.0:
-            raise SelectionError(f"coordinate {k} cannot be pivoted: its curvature on the sliding set is zero")
+            raise SelectionError(
+                f"coordinate {k} cannot be pivoted: its curvature on the sliding set is zero"
+            )
         diagonal = self._upper.diagonal() - c * c / p  # kept by itself: no cancellation
         diagonal[k] = -1.0 / p
         c[k] += 1.0 if self.basis[k] else -1.0
@@ -232,7 +234,9 @@ class BoxProgram:
         inside = (self.v >= self.lower - slack) & (self.v <= self.upper + slack)
         # A coordinate outside the basis sits at a bound, unless its direction costs no curvature at all.
         loose = self.members & ~self.basis & (self.v > self.lower) & (self.v < self.upper)
-        return bool(np.all(inside[self.basis])) and bool(np.all(np.abs(self.w[loose]) <= self.multiplier_error()[loose]))
+        return bool(np.all(inside[self.basis])) and bool(
+            np.all(np.abs(self.w[loose]) <= self.multiplier_error()[loose])
+        )
 
     def _absorb_degenerate(self) -> None:
         """Take members at a bound with zero multiplier into the basis: they stay on their surface (they slide)."""

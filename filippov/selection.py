@@ -51,7 +51,9 @@ class Selection:
     singular: bool = False
 
 
-def selections(K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None = None) -> list[Selection]:
+def selections(
+    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None = None
+) -> list[Selection]:
     """Return all selections; exactly one when K is positive semidefinite on the admissible directions.
 
     Parameters
@@ -191,7 +193,9 @@ def _least_curvature(K: Matrix, c: Vector, lower: Vector, upper: Vector, border:
     return Selection(program.v[:k], program.w[:k], sliding)
 
 
-def _least_norm(K: Matrix, selection: Selection, lower: Vector, upper: Vector, border: Vector | None) -> Selection:
+def _least_norm(
+    K: Matrix, selection: Selection, lower: Vector, upper: Vector, border: Vector | None
+) -> Selection:
     """Among the v with the same K v take the one of least Euclidean norm.
 
     The family is v + N y with N an orthonormal null-space basis; min |v + N y| within the bounds is a
@@ -223,7 +227,9 @@ def _least_norm(K: Matrix, selection: Selection, lower: Vector, upper: Vector, b
     return Selection(better, selection.w, selection.sliding, singular=True)
 
 
-def _enumerate(K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None) -> Iterator[Selection]:
+def _enumerate(
+    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None
+) -> Iterator[Selection]:
     """Yield every selection, by a depth-first search over sign patterns, cut where no completion can fit."""
     k = K.shape[0]
     bounds = np.concatenate([lower, upper])
@@ -246,7 +252,9 @@ def _enumerate(K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vecto
                 yield solution
             return
         for side in (-1, 0, 1):
-            if (side == -1 and not np.isfinite(lower[depth])) or (side == 1 and not np.isfinite(upper[depth])):
+            if (side == -1 and not np.isfinite(lower[depth])) or (
+                side == 1 and not np.isfinite(upper[depth])
+            ):
                 continue
             pattern[depth] = side
             if border is not None or _may_fit(K, c, lower, upper, pattern, depth + 1, slack):
@@ -267,11 +275,19 @@ def _may_fit(
     middle = K[:depth] @ centre + c[:depth]
     spread = np.abs(K[:depth]) @ radius + slack[:depth]
     needs_nonnegative, needs_nonpositive = decided <= 0, decided >= 0
-    return not bool(np.any((needs_nonnegative & (middle + spread < 0)) | (needs_nonpositive & (middle - spread > 0))))
+    return not bool(
+        np.any((needs_nonnegative & (middle + spread < 0)) | (needs_nonpositive & (middle - spread > 0)))
+    )
 
 
 def _solve_pattern(
-    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None, pattern: NDArray[np.int8], slack: Vector
+    K: Matrix,
+    c: Vector,
+    lower: Vector,
+    upper: Vector,
+    border: Vector | None,
+    pattern: NDArray[np.int8],
+    slack: Vector,
 ) -> Selection | None:
     """Return the selection with this pattern, or None; of a continuum the least-norm member."""
     free = pattern == 0
@@ -306,7 +322,9 @@ def _distinct(found: list[Selection]) -> list[Selection]:
     """Drop patterns that give the same velocity (degenerate complementarity)."""
     kept: list[Selection] = []
     for selection in found:
-        twin = next((i for i, other in enumerate(kept) if np.max(np.abs(other.v - selection.v)) <= 1e-10), None)
+        twin = next(
+            (i for i, other in enumerate(kept) if np.max(np.abs(other.v - selection.v)) <= 1e-10), None
+        )
         if twin is None:
             kept.append(selection)
         elif selection.sliding.sum() > kept[twin].sliding.sum():

@@ -37,7 +37,9 @@ class Mode:
         array = np.array(sides, dtype=np.int8)
         array.flags.writeable = False
         object.__setattr__(self, "sides", array)
-        object.__setattr__(self, "codimension", int(np.sum(array == 0)) if codimension is None else codimension)
+        object.__setattr__(
+            self, "codimension", int(np.sum(array == 0)) if codimension is None else codimension
+        )
         object.__setattr__(self, "resting", resting)
 
     @cached_property
