@@ -20,8 +20,8 @@ from filippov.switching import Switch
 
 __all__ = ["Accumulation", "ChatteringWatch"]
 
-CYCLE = 4
-"""Intervals are compared over this many switches, so that patterns of one, two or four switches look geometric alike."""
+CYCLES = (1, 2, 4)
+"""Intervals are compared over so many switches, the shortest pattern first: sequences may repeat in twos or fours."""
 
 LOOKS = 4
 """Cycles in a row whose ratio must agree."""
@@ -60,7 +60,7 @@ class ChatteringWatch:
     """Looks at each switch; remembers just enough of them."""
 
     def __init__(self) -> None:
-        self._recent: deque[Switch] = deque(maxlen=CYCLE * (LOOKS + 1) + 1)
+        self._recent: deque[Switch] = deque(maxlen=max(CYCLES) * (LOOKS + 1) + 1)
         self._first: float | None = None
 
     def add(self, switch: Switch) -> Accumulation | None:
@@ -68,10 +68,17 @@ class ChatteringWatch:
         self._recent.append(switch)
         if self._first is None:
             self._first = switch.t
-        if len(self._recent) < CYCLE * (LOOKS + 1) + 1:
-            return None
-        marks = np.array([s.t for s in list(self._recent)[::CYCLE]])
-        spans = np.diff(marks)
+        recent = list(self._recent)
+        for cycle in CYCLES:
+            if len(recent) > cycle * (LOOKS + 1):
+                limit = self._geometric(recent[-cycle * (LOOKS + 1) - 1 :: cycle], cycle, recent)
+                if limit is not None:
+                    return limit
+        return None
+
+    def _geometric(self, marks: list[Switch], cycle: int, recent: list[Switch]) -> Accumulation | None:
+        """Return the limit if the intervals between the marks, a cycle each, decay geometrically towards a near end."""
+        spans = np.diff([s.t for s in marks])
         if np.any(spans <= 0):
             return None
         ratios = spans[1:] / spans[:-1]
@@ -79,11 +86,12 @@ class ChatteringWatch:
         if not ratio < 0.999 or np.max(np.abs(ratios - ratio)) > AGREEMENT * min(ratio, 1.0 - ratio):
             return None
         left = float(spans[-1]) * ratio / (1.0 - ratio)
-        if left > NEARNESS * max(1.0, switch.t - self._first):
+        assert self._first is not None
+        if left > NEARNESS * max(1.0, marks[-1].t - self._first):
             return None
-        states = np.array([s.x for s in list(self._recent)[::CYCLE]])
-        surfaces = sorted({i for s in self._recent for i in s.surfaces})
-        return Accumulation(switch.t + left, _limit(states), ratio ** (1.0 / CYCLE), tuple(surfaces))
+        surfaces = sorted({i for s in recent for i in s.surfaces})
+        states = np.array([s.x for s in marks])
+        return Accumulation(marks[-1].t + left, _limit(states), ratio ** (1.0 / cycle), tuple(surfaces))
 
 
 def _limit(states: Vector) -> Vector:

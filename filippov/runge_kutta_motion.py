@@ -311,13 +311,7 @@ class RungeKuttaMotion(Motion):
         self.at_switch = True
         self._solver = None
         if root <= t0:
-            # Gaps that close before the next representable time are closed.
-            rates = regime.gap_rates(t0, x0, regime.evaluate(t0, x0)[0])
-            closed = regime.gap_surfaces[
-                regime.gaps(t0, x0) + 4.0 * EPS * abs(t0) * np.minimum(rates, 0.0) <= 0
-            ]
-            met = np.union1d(self._met(regime, t0, x0), closed).astype(np.intp)
-            self.on = self.system.touching(t0, x0, met)
+            self.on = self.system.touching(t0, x0, self._met(regime, t0, x0))
             return None
         t, x, dense = self._step_to(regime, t0, x0, root)
         failing: list[int] = []

@@ -192,10 +192,6 @@ class _Run:
         motion.jump(limit.t, limit.x, limit.surfaces)
         rate = (motion.x - start) / (motion.t - self.switches[-1].t)
         self.pieces.append(LinearPiece(self.switches[-1].t, motion.t, start, rate))
-        assert self.mode is not None
-        sides = self.mode.sides.copy()
-        sides[list(limit.surfaces)] = 0
-        self.mode = Mode(sides)
         self.watch = ChatteringWatch()
         self._switch(motion, choose)
 
