@@ -19,13 +19,18 @@ from scipy.linalg.blas import dsymv, dsyr
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 
-__all__ = ["BoxProgram", "SelectionError", "Tableau"]
+__all__ = ["BoxProgram", "SelectionError", "Tableau", "symmetric_product"]
 
 EPS = float(np.finfo(np.float64).eps)
 
 
 class SelectionError(FilippovError):
     """The selection problem could not be solved to its optimality conditions."""
+
+
+def symmetric_product(K: Matrix, v: Vector) -> Vector:
+    """Return K v for symmetric K by scipy's BLAS, like the pivots: two thread pools taking turns wait for each other."""
+    return dsymv(1.0, K.T, v)  # the transpose of a row-major matrix is column-major: no copy
 
 
 class Tableau:
@@ -172,11 +177,11 @@ class BoxProgram:
 
     def refine(self) -> None:
         """Recompute w = Kv + c and correct v_F by one residual, so that updates do not accumulate rounding."""
-        self.w = self.K @ self.v + self.c
+        self.w = symmetric_product(self.K, self.v) + self.c
         if self.basis.any():
             correction = self.tableau.solve(np.where(self.basis, self.w, 0.0))
             self.v += correction
-            self.w += self.K @ correction
+            self.w += symmetric_product(self.K, correction)
         self.w[self.basis] = 0.0
 
     def refactor(self) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
-from filippov.pivoting import EPS, BoxProgram
+from filippov.pivoting import EPS, BoxProgram, symmetric_product
 from filippov.system import Candidate, Motion
 from flows.faces import LEVEL, Face, FaceCandidate, FaceFamily, GreedyFaces, SignFaces
 
@@ -87,7 +87,7 @@ class LinearMotion(Motion):
         self.face: Face | None = None
 
     def _evaluate(self) -> None:
-        self.g = self.H @ self.x - self.b
+        self.g = symmetric_product(self.H, self.x) - self.b
         self._extent = max(self._extent, float(np.max(np.abs(self.x))))
         self.nfev += 1
 
@@ -109,7 +109,7 @@ class LinearMotion(Motion):
         self.face, self.v = candidate.face, candidate.velocity
         self.x = self.x + self.selector.correction(self.g, self.face)
         self._evaluate()
-        self.rate = self.H @ self.v
+        self.rate = symmetric_product(self.H, self.v)
         self.nfev += 1
 
     def advance(self, t_bound: float) -> Piece | None:
