@@ -61,6 +61,23 @@ class Selector(ABC):
         """Return the displacement that takes x back onto the surfaces of the face, (n,)."""
 
 
+class FacePiece(LinearPiece):
+    """A straight line that records only the velocities its face does not fix: those slid with, or tied."""
+
+    __slots__ = ("_face", "_free_velocity")
+
+    def __init__(self, t0: float, t1: float, x0: Vector, face: Face, velocity: Vector) -> None:
+        self.t0, self.t1, self.x0 = t0, t1, x0
+        self._face, self._free_velocity = face, velocity[face.members]
+
+    @property
+    def v(self) -> Vector:  # type: ignore[override]
+        """The whole velocity, (n,)."""
+        velocity = self._face.fixed_velocity()
+        velocity[self._face.members] = self._free_velocity
+        return velocity
+
+
 class LinearMotion(Motion):
     """A polyline, one vertex a switch.
 
@@ -126,7 +143,7 @@ class LinearMotion(Motion):
             first = float(np.min(times, initial=np.inf))
             if start + first < t_bound:
                 self.at_switch, step = True, first
-        piece = LinearPiece(start, t_bound if not self.at_switch else start + step, self.x, self.v)
+        piece = FacePiece(start, t_bound if not self.at_switch else start + step, self.x, face, self.v)
         self.t, self.x = piece.t1, self.x + step * self.v
         if not np.all(np.isfinite(self.x)):
             raise FilippovError(f"the state overflows at t = {self.t:g}")

@@ -86,6 +86,10 @@ class Face(ABC):
     gap_surfaces: NDArray[np.intp]
 
     @abstractmethod
+    def fixed_velocity(self) -> Vector:
+        """Return a fresh (n,) array of the velocities that the face fixes; zero at its members."""
+
+    @abstractmethod
     def gaps(self, g: Vector) -> Vector:
         """Return the linear functions of g that stay nonnegative in this mode; of g' they are the rates."""
 

@@ -33,6 +33,10 @@ class GreedyFace(Face):
     def _level(self, g: Vector) -> float:
         return float(-np.mean(self._vertices * g[self.tied]))
 
+    def fixed_velocity(self) -> Vector:
+        """Return zeros: what is not tied stands still."""
+        return np.zeros(self.weights.size)
+
     def gaps(self, g: Vector) -> Vector:
         """Return c - y_j and c + y_j over the untied coordinates, then the level c = ||g||_* itself."""
         level, y = self._level(g), (self.weights * g)[self._others]

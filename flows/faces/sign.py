@@ -24,6 +24,10 @@ class SignFace(Face):
         self.gap_surfaces = np.flatnonzero(sides != 0)
         self._inward = -self.mode.sides[self.gap_surfaces].astype(np.float64)
 
+    def fixed_velocity(self) -> Vector:
+        """Return +-weight_i by the side of each coordinate."""
+        return self.mode.sides * self.weights
+
     def gaps(self, g: Vector) -> Vector:
         """Return |g_i| where v_i is at its bound, signed by the mode: negative once g_i has changed sign."""
         return self._inward * g[self.gap_surfaces]
