@@ -188,7 +188,10 @@ class RungeKuttaMotion(Motion):
         self._step_size = t1 - t0
         settled = project(regime, t1, x1)
         if settled is not x1:
-            self._solver = None if not hasattr(solver, "f") else self._moved(solver, settled, regime)
+            if hasattr(solver, "f"):
+                solver.y = settled  # what it knows of the field there moves by the drift only
+            else:
+                self._solver = None
         self.t, self.x, self._guards = t1, settled, after
         return _DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._step_to(regime, t0, x0, t1)[2])
 
@@ -216,12 +219,6 @@ class RungeKuttaMotion(Motion):
         if first is not None:
             options["first_step"] = min(first, t_bound - t)
         return self._solver_class(field, t, x, t_bound, **options)
-
-    @staticmethod
-    def _moved(solver: Any, x: Vector, regime: Regime) -> Any:
-        """Put the solver onto the projected state; what it knows of the field there moves by the drift only."""
-        solver.y = x
-        return solver
 
     def _look(self, regime: Regime, t: float, x: Vector, v: Vector | None) -> tuple[Vector, Vector, Vector]:
         """Return gaps, their rates, and slacks at a state."""
@@ -253,7 +250,7 @@ class RungeKuttaMotion(Motion):
         """Return the first time in (t0, t1] at which a guard fails, or None."""
         h = t1 - t0
         (g0, r0, s0), (g1, r1, s1) = before, after
-        tolerance = self._tolerance(regime, t1)
+        tolerance = self._tolerance(regime)
         middle = None
         first: float | None = None
         gap_suspects = np.flatnonzero((g1 < 0) | (_cubic_minimum(g0, r0 * h, g1, r1 * h) < 0))
@@ -272,7 +269,7 @@ class RungeKuttaMotion(Motion):
                     first = root
         return first
 
-    def _tolerance(self, regime: Regime, t: float) -> Vector:
+    def _tolerance(self, regime: Regime) -> Vector:
         return np.full(regime.gap_surfaces.size, 16.0 * EPS * max(1.0, float(np.max(np.abs(self.x)))))
 
     def _gap_root(
