@@ -27,7 +27,7 @@ from classical_systems import SYSTEMS, ClassicalSystem
 from filippov import PiecewiseAffine, solve
 
 EPS = 1e-7
-RTOLS = (1e-8, 1e-9, 1e-10, 1e-11)
+RTOLS = (1e-8, 1e-9, 3e-10, 1e-10, 1e-11)
 
 
 def smoothed_friction(t: float, x: np.ndarray) -> list[float]:

@@ -8,9 +8,11 @@ from discretizers.compare import Comparison, SlidingArc, compare
 from discretizers.custom import CustomScheme, TorchOptimizer
 from discretizers.inertial import InertialSignGD
 from discretizers.iterates import Iterates
+from discretizers.muon import Muon, newton_schulz
 from discretizers.projected import OneHitFreeze, TwoHitSliding
 from discretizers.run import run
 from discretizers.schemes import ExplicitScheme, GreedyCD, Move, NormalizedGD, Scheme, SignGD, State
+from discretizers.steepest import SteepestDescent
 from discretizers.steps import Adaptive, Armijo, Constant, FaceAware, SmoothFunction, StepRule
 from discretizers.theory import Inequality, TheoryReport, check_theory
 from discretizers.tuning import TunedStep, tune_step
@@ -27,14 +29,17 @@ __all__ = [
     "InertialSignGD",
     "Iterates",
     "Move",
+    "Muon",
     "NormalizedGD",
     "OneHitFreeze",
     "Scheme",
     "SignGD",
     "SmoothFunction",
     "State",
+    "SteepestDescent",
     "StepRule",
     "TwoHitSliding",
+    "newton_schulz",
     "run",
     "Assumption",
     "Comparison",

@@ -22,10 +22,14 @@ Residual: TypeAlias = Callable[[Vector, Vector, float], float]
 
 
 class BallModel(NamedTuple):
-    """A ball: the exact minimiser of a model over it, and the stationarity residual on it."""
+    """A ball: the exact minimiser of a model over it, and the stationarity residual on it.
+
+    `unit` says how the residual weighs the components of g; it is the w of a weighted norm.
+    """
 
     minimise: Minimiser
     residual: Residual
+    unit: Vector | float = 1.0
 
 
 def linf_residual(g: Vector, p: Vector, h: float) -> float:

@@ -15,11 +15,13 @@ from discretizers.ball_models import (
     linf_model,
     linf_residual,
 )
+from discretizers.projected_newton import projection_model, weighted_model
 from discretizers.schemes import ExplicitScheme, GreedyCD, Move, NormalizedGD, Scheme, SignGD, State
+from discretizers.steepest import SteepestDescent, as_norm, check_dimension
 from discretizers.steps import SmoothFunction, Step
 from filippov.arguments import Matrix, Vector
-from filippov.errors import FilippovError, InvalidTypeError
-from flows.norms import L1, L2, LInf
+from filippov.errors import FilippovError
+from flows.norms import L1, L2, LInf, Norm, Weighted
 
 __all__ = ["BallProximal"]
 
@@ -29,7 +31,7 @@ MAX_NEWTON = 200
 EPS = float(np.finfo(float).eps)
 
 RESIDUAL_TOLERANCE = 1e-10
-"""Largest stationarity residual accepted at the end, relative to ||g|| + ||H|| (||x|| + h).
+"""Largest stationarity residual accepted at the end, relative to ||g|| + ||H|| (||x|| + h) at the step's start.
 
 Newton stops where rounding in grad f stops it, some eps of that scale times the cancellation inside grad f,
 which only the objective knows; four digits are left for it.
@@ -48,34 +50,39 @@ class BallProximal(Scheme):
     step : float or StepRule
         The radius h. A rule is asked along the explicit direction of the same norm.
     norm : Norm, optional
-        `LInf()` (default), `L1()` or `L2()`.
+        Any of `flows.norms`; default `LInf()`.
 
     Raises
     ------
+    InvalidInputError
+        At the start of a run: the norm does not fit the dimension.
     FilippovError
-        In a step: f is not convex at a point met, or the minimiser could not be found to rounding.
+        In a step: f is not convex at a point met, or the minimiser could not be found: the residual of its
+        KKT conditions stays above `RESIDUAL_TOLERANCE`.
 
     Notes
     -----
     Newton's method: the quadratic model of f is minimised over the ball exactly (`ball_models`), followed
     by a line search on f. Near the end, where the decrease of f drowns in rounding, the stationarity
     residual takes over; Newton goes on until that no longer falls. The cost is some ten factorisations of n
-    x n matrices a step.
+    x n matrices a step for l_inf, l1 and l2, weighted or not. For every other norm the model is minimised through
+    the projection on its ball (`projected_newton`), n projections for each of its Newton steps.
     """
 
-    def __init__(self, step: Step, norm: LInf | L1 | L2 | None = None) -> None:
+    def __init__(self, step: Step, norm: Norm | None = None) -> None:
         super().__init__(step)
-        self.norm = LInf() if norm is None else norm
-        self.ball: BallModel
-        self.explicit: ExplicitScheme  # the direction that a step rule asks for
+        self.norm = LInf() if norm is None else as_norm(norm)
+        self.ball = ball_model(self.norm)
+        # The direction that a step rule asks for.
+        self.explicit: ExplicitScheme
         if isinstance(self.norm, LInf):
-            self.ball, self.explicit = BallModel(linf_model, linf_residual), SignGD(step)
+            self.explicit = SignGD(step)
         elif isinstance(self.norm, L1):
-            self.ball, self.explicit = BallModel(l1_model, l1_residual), GreedyCD(step)
+            self.explicit = GreedyCD(step)
         elif isinstance(self.norm, L2):
-            self.ball, self.explicit = BallModel(l2_model, l2_residual), NormalizedGD(step)
+            self.explicit = NormalizedGD(step)
         else:
-            raise InvalidTypeError(f"norm must be LInf(), L1() or L2(), got {type(norm).__name__}")
+            self.explicit = SteepestDescent(self.norm, step)
 
     def __repr__(self) -> str:
         return f"BallProximal({self.rule!r}, norm={self.norm!r})"
@@ -84,6 +91,11 @@ class BallProximal(Scheme):
         """Return the settings with the norm."""
         return {**super().settings(), "norm": repr(self.norm)}
 
+    def start(self, objective: SmoothFunction, x0: Vector) -> State:
+        """Return the state of a run that begins at x0."""
+        check_dimension("norm", self.norm, objective.dim)
+        return super().start(objective, x0)
+
     def step(self, objective: SmoothFunction, state: State) -> Move:
         """Return the move to the minimiser of f over the ball around x."""
         x, g = state.x, state.g
@@ -91,6 +103,19 @@ class BallProximal(Scheme):
         if h == 0 or not np.any(g):
             return Move(state, h, g)
         return Move(minimise_on_ball(objective, state, h, self.ball), h, g)
+
+
+def ball_model(norm: Norm) -> BallModel:
+    """Return what minimises quadratic models over the balls of a norm: finite methods for l_inf, l1 and l2."""
+    if isinstance(norm, Weighted):
+        return weighted_model(ball_model(norm.norm), norm.w)
+    if isinstance(norm, LInf):
+        return BallModel(linf_model, linf_residual)
+    if isinstance(norm, L1):
+        return BallModel(l1_model, l1_residual)
+    if isinstance(norm, L2):
+        return BallModel(l2_model, l2_residual)
+    return projection_model(norm)
 
 
 def minimise_on_ball(objective: SmoothFunction, start: State, h: float, ball: BallModel) -> State:
@@ -106,7 +131,8 @@ def minimise_on_ball(objective: SmoothFunction, start: State, h: float, ball: Ba
         if accepted is None:
             break
         p, now = accepted
-    scale = float(np.max(np.abs(start.g))) + float(np.max(np.abs(H))) * (float(np.max(np.abs(x))) + h)
+    reach = float(np.max(np.abs(x))) + h * float(np.max(ball.unit))
+    scale = float(np.max(np.abs(ball.unit * start.g))) + float(np.max(np.abs((ball.unit * H).T))) * reach
     residual = ball.residual(now.g, p, h)
     if not residual <= RESIDUAL_TOLERANCE * scale:
         raise FilippovError(

@@ -16,8 +16,10 @@ from discretizers.reporting import Report, Rows, number
 from filippov.arguments import Matrix, Vector
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.pieces import LinearPiece, Segment
+from filippov.system import System
 from filippov.trajectory import Trajectory
 from flows.norm_flow import NormFlow
+from flows.norms import Group
 
 __all__ = ["Comparison", "SlidingArc", "compare"]
 
@@ -81,7 +83,7 @@ class Comparison(Report):
         nan if it does not.
     mode_share : float
         Share of time in [0, 1] on which the iterate that a step starts from is in the exact trajectory's mode
-        (`discretizers.modes`); nan for systems other than l_inf, l1 and l2 flows.
+        (`discretizers.modes`); nan for systems other than l_inf, l1 (weighted or not) and l2 flows.
     hausdorff : float
         Hausdorff distance (Euclidean) between the two orbits over the common axis, time forgotten.
     hausdorff_resolution : float
@@ -285,7 +287,7 @@ def _arcs(trajectory: Trajectory, path: _Path) -> Iterator[SlidingArc]:
             continue
         t = path.t[inside]
         values = (system.surface_values(float(path.t[k]), path.y[:, k], segment.mode)[0] for k in inside)
-        sizes = np.abs(np.array(list(values)))
+        sizes = _sizes(system, segment, np.array(list(values)))
         late = sizes[t >= (t0 + t1) / 2]
         mean = np.sqrt(trapezoid(sizes**2, t, axis=0) / (t[-1] - t[0])) if t.size > 1 else sizes[0]
         yield SlidingArc(
@@ -297,6 +299,14 @@ def _arcs(trajectory: Trajectory, path: _Path) -> Iterator[SlidingArc]:
             settled=_by_surface(segment, late.max(axis=0) if late.size else np.full(sizes.shape[1], np.nan)),
             zigzag=_zigzag(path, (t0 + t1) / 2, t1),
         )
+
+
+def _sizes(system: System, segment: Segment, values: Matrix) -> Matrix:
+    """Return how far each surface is from vanishing, one a column: |h_i|, or ||g_k||_2 for the group k of `Group`."""
+    if not isinstance(system, NormFlow) or not isinstance(system.norm, Group):
+        return np.abs(values)
+    ends = np.cumsum([system.norm.groups[k].size for k in segment.sliding])[:-1]
+    return np.column_stack([np.linalg.norm(part, axis=1) for part in np.split(values, ends, axis=1)])
 
 
 def _by_surface(segment: Segment, values: Vector) -> dict[int, float]:
@@ -321,7 +331,7 @@ def _rest_amplitude(trajectory: Trajectory, path: _Path) -> float:
 def _mode_share(trajectory: Trajectory, path: _Path) -> float:
     """Return the share of time in the right mode."""
     system = trajectory.system
-    if not isinstance(system, NormFlow):
+    if not isinstance(system, NormFlow) or not ModeTest.knows(system.norm):
         return np.nan
     test = ModeTest(system)
     right = total = 0.0

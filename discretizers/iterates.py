@@ -7,14 +7,13 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import InvalidInputError
-from filippov.storage import write_npz
+from filippov.npz import read_npz, write_npz
 
 __all__ = ["Iterates"]
 
@@ -84,6 +83,8 @@ class Iterates:
         count = self.t.size
         shapes = dict.fromkeys(STATE_HISTORY, count) | dict.fromkeys(STEP_HISTORY, count - 1)
         for name, size in shapes.items():
+            if getattr(self, name).dtype.kind not in "biuf":
+                raise InvalidInputError(f"{name} must hold numbers, got {getattr(self, name).dtype}")
             if getattr(self, name).shape != (size,):
                 raise InvalidInputError(f"{name} must have shape ({size},), got {getattr(self, name).shape}")
         if self.y.ndim != 2 or self.y.shape[1] != count:
@@ -124,15 +125,14 @@ class Iterates:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Iterates:
         """Read what `save` wrote."""
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                values: dict[str, Any] = {name: data[name] for name in data.files}
-        except (ValueError, AttributeError, BadZipFile) as error:
-            raise InvalidInputError(f"path must hold saved Iterates, got {path}: {error}") from None
+        values: dict[str, Any] = dict(read_npz(path, "path must hold saved Iterates"))
         missing = [field.name for field in fields(cls) if field.name not in values]
         if missing:
             raise InvalidInputError(f"path must hold saved Iterates, but {path} lacks {', '.join(missing)}")
-        values["status"] = int(values["status"])
-        values["message"], values["scheme"] = str(values["message"]), str(values["scheme"])
-        values["settings"] = json.loads(str(values["settings"]))
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        try:
+            values["status"] = int(values["status"])
+            values["message"], values["scheme"] = str(values["message"]), str(values["scheme"])
+            values["settings"] = json.loads(str(values["settings"]))
+            return cls(**{field.name: values[field.name] for field in fields(cls)})
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidInputError(f"path must hold saved Iterates, got {path}: {error}") from None

@@ -9,7 +9,7 @@ import numpy as np
 from filippov.arguments import Vector
 from filippov.switching import Mode
 from flows.norm_flow import NormFlow
-from flows.norms import L1, L2, Weighted
+from flows.norms import L1, L2, LInf, Norm, Weighted
 
 __all__ = ["ModeTest"]
 
@@ -25,7 +25,14 @@ class ModeTest:
     Parameters
     ----------
     flow : NormFlow
+        In a norm that `knows` accepts: one whose surfaces are the components of g, or there are none.
     """
+
+    @staticmethod
+    def knows(norm: Norm) -> bool:
+        """Say whether modes of the norm's flow are judged: l_inf and l1, weighted or not, and l2."""
+        base = norm.norm if isinstance(norm, Weighted) else norm
+        return isinstance(base, LInf | L1) or isinstance(norm, L2)
 
     def __init__(self, flow: NormFlow) -> None:
         self.flow, self.objective = flow, flow.objective

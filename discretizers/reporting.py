@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from filippov.whole_files import replacing
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
@@ -85,9 +87,9 @@ class Report(ABC):
     def to_json(self, path: str | PathLike[str]) -> Path:
         """Write `as_dict` as JSON (null where a number is not finite) and return the path."""
         target = Path(path)
-        target.write_text(
-            json.dumps(_plain(self.as_dict()), indent=2, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(_plain(self.as_dict()), indent=2, allow_nan=False) + "\n"
+        with replacing(target) as temporary:
+            temporary.write_text(text, encoding="utf-8")
         return target
 
     def __repr__(self) -> str:

@@ -130,8 +130,9 @@ def _ratio(slope: float, curvature: float) -> float:
 class Adaptive(_Curved):
     """h = ||g||_1 / sum L_i, the step of the descent bound (5.4); for other schemes h = ||g||_* / sum L_i.
 
-    Every scheme's direction has |v_i| <= 1, so sum L_i v_i^2 <= sum L_i and (5.2) gives
-    f(x+) <= f(x) - ||g||_*^2 / (2 sum L_i) whatever the norm.
+    Where the direction has |v_i| <= 1, as in every norm that is 1 on the basis vectors, sum L_i v_i^2 <= sum L_i and
+    (5.2) gives f(x+) <= f(x) - ||g||_*^2 / (2 sum L_i). Where some |v_i| > 1 (weighted norms, polytopes) sum L_i
+    is multiplied by the largest v_i^2, and so is it in that bound.
 
     Parameters
     ----------
@@ -146,8 +147,9 @@ class Adaptive(_Curved):
         return "Adaptive()" if self.L is None else f"Adaptive(L={self.L.tolist()})"
 
     def size(self, objective: SmoothFunction, x: Vector, f: float, g: Vector, v: Vector) -> float:
-        """Return ||g||_* / sum L_i."""
-        return _ratio(-float(g @ v), float(np.sum(self.smoothness(objective))))
+        """Return ||g||_* / sum L_i, the sum times max v_i^2 where that is above 1."""
+        reach = max(1.0, float(np.max(np.abs(v))))
+        return _ratio(-float(g @ v), float(np.sum(self.smoothness(objective))) * reach**2)
 
 
 class FaceAware(_Curved):

@@ -9,6 +9,7 @@ from filippov.errors import (
     InvalidInputError,
     InvalidTypeError,
     NonUniqueError,
+    OtherInputWarning,
 )
 from filippov.pieces import Segment
 from filippov.piecewise import PiecewiseSmooth
@@ -40,6 +41,7 @@ __all__ = [
     "InvalidTypeError",
     "Mode",
     "NonUniqueError",
+    "OtherInputWarning",
     "PiecewiseAffine",
     "PiecewiseSmooth",
     "Portrait",

@@ -18,6 +18,7 @@ from filippov.sets import ConvexSet, Hull
 from filippov.switched import SwitchedSystem
 from filippov.system import System
 from filippov.trajectory import Trajectory
+from filippov.whole_files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
@@ -164,10 +165,11 @@ def animate(
     film = FuncAnimation(figure, show, frames=frames, interval=1000.0 / rate, blit=False)  # type: ignore[arg-type]
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix == ".gif":
-            film.save(target, writer=PillowWriter(fps=max(1, round(rate))), dpi=FILM_DPI)
-        else:
-            target.write_text(_page(film, rate), encoding="utf-8")
+        with replacing(target) as temporary:
+            if target.suffix == ".gif":
+                film.save(temporary, writer=PillowWriter(fps=max(1, round(rate))), dpi=FILM_DPI)
+            else:
+                temporary.write_text(_page(film, rate), encoding="utf-8")
     return film
 
 

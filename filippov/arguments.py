@@ -17,17 +17,68 @@ __all__ = [
     "Vector",
     "as_callable",
     "as_matrix",
+    "as_number",
     "as_positive",
     "as_span",
     "as_symmetric",
     "as_vector",
     "check_count",
+    "real_array",
+    "returned",
 ]
+
+
+def real_array(value: Any) -> NDArray[np.float64]:
+    """Return numbers as a float array (the same one if it is one), and refuse what numpy would quietly turn into numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For complex numbers (whose imaginary part would be lost), text, None (which would become nan), and rows of unequal length.
+    """
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "biuf":
+        with np.errstate(over="ignore"):  # beyond double precision is infinite, which the caller judges
+            return array.astype(np.float64)
+    if array.dtype.kind != "O":
+        kinds = {"c": "complex numbers", "U": "text", "S": "text"}
+        raise TypeError(f"real numbers are needed, not {kinds.get(array.dtype.kind, str(array.dtype))}")
+    # Fractions, sympy numbers, integers of any length.
+    return np.array([_real_number(item) for item in array.ravel()], dtype=np.float64).reshape(array.shape)
+
+
+def returned(name: str, value: Any) -> NDArray[np.float64]:
+    """Return what the user's function `name` returned as a float array.
+
+    Raises
+    ------
+    InvalidTypeError
+        If that is not real numbers.
+    """
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value
+    try:
+        return real_array(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidTypeError(
+            f"{name} must return real numbers, got {type(value).__name__}: {error}"
+        ) from None
+
+
+def _real_number(item: Any) -> float:
+    if isinstance(item, (str, bytes)):
+        raise TypeError("real numbers are needed, not text")
+    try:
+        return float(item)
+    except OverflowError:
+        return float("inf") if item > 0 else float("-inf")
 
 
 def _as_floats(name: str, value: ArrayLike, ndim: int, expected: str) -> NDArray[np.float64]:
     try:
-        array = np.array(value, dtype=np.float64)
+        array = np.array(real_array(value))
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(f"{name} must be {expected}, got {type(value).__name__}: {error}") from None
     if array.ndim != ndim:
@@ -65,7 +116,10 @@ def as_symmetric(name: str, value: ArrayLike, dim: int | None = None) -> Matrix:
     matrix = as_matrix(name, value, dim)
     if matrix.shape[0] != matrix.shape[1]:
         raise InvalidInputError(f"{name} must be square, got shape {matrix.shape}")
-    gap = float(np.max(np.abs(matrix - matrix.T)))
+    with np.errstate(over="ignore"):
+        gap = float(np.max(np.abs(matrix - matrix.T)))
+    if gap == 0.0:
+        return matrix  # also where the sum of two entries would overflow
     # 1e-12 is far above the rounding of any product that forms a symmetric matrix, far below a modelling mistake.
     if gap > 1e-12 * float(np.max(np.abs(matrix))):
         raise InvalidInputError(f"{name} must be symmetric, got max |{name} - {name}'| = {gap:.3g}")
@@ -83,6 +137,8 @@ def as_span(name: str, value: Any) -> tuple[float, float]:
             f"{name} must run forward, got ({t0:g}, {t1:g}): a Filippov flow is not reversible, "
             "solutions that merge on a sliding surface cannot be told apart backward"
         )
+    if not np.isfinite(t1 - t0):
+        raise InvalidInputError(f"{name} must have a finite length, got ({t0:g}, {t1:g})")
     if t1 == t0:
         raise InvalidInputError(f"{name} must not be empty, got ({t0:g}, {t1:g})")
     return t0, t1
@@ -91,12 +147,26 @@ def as_span(name: str, value: Any) -> tuple[float, float]:
 def as_positive(name: str, value: Any) -> float:
     """Return `value` as a finite float > 0."""
     try:
-        number = float(value)
+        number = as_number(value)
     except (TypeError, ValueError):
         raise InvalidTypeError(f"{name} must be a positive number, got {type(value).__name__}") from None
     if not (np.isfinite(number) and number > 0):
         raise InvalidInputError(f"{name} must be a positive finite number, got {number}")
     return number
+
+
+def as_number(value: Any) -> float:
+    """Return what is one real number as a float.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none: text, None, a complex number, several numbers.
+    """
+    array = real_array(value)
+    if array.ndim:
+        raise TypeError(f"one number is needed, not shape {array.shape}")
+    return float(array)
 
 
 def as_callable(name: str, value: Any) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import multiprocessing
 import pickle
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -18,15 +19,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_span
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
+from filippov.fingerprint import fingerprint
+from filippov.npz import read_npz, write_npz
 from filippov.solve import solve
-from filippov.storage import UNREADABLE, pack_trajectory, unpack_trajectory, write_npz
+from filippov.storage import pack_trajectory, unpack_trajectory
 from filippov.system import System
 from filippov.trajectory import Trajectory
+from filippov.whole_files import replacing
 
 __all__ = ["Ensemble", "Failure", "ensemble"]
 
 CHUNK = 32
-"""Starts a task: enough that sending the system costs little, few enough that a kill loses little."""
+"""Starts a task, at most: enough that sending the system costs little, few enough that a kill loses little."""
+
+TASKS = 32
+"""Tasks that there are at least, given so many starts: all cores work, and a few long runs are not lost together."""
 
 RESTARTS = 3
 """How often a broken process pool of our own is started anew for what is missing."""
@@ -148,11 +155,15 @@ def ensemble(
         )
     if not all(isinstance(one, System) for one in systems):
         raise InvalidTypeError("system must hold filippov Systems only")
-    chunks = [range(low, min(low + CHUNK, len(points))) for low in range(0, len(points), CHUNK)]
-    store = None if folder is None else _Folder(Path(folder), _digest(systems, span, points, solve_options))
+    size = max(1, min(CHUNK, len(points) // TASKS))
+    chunks = [range(low, min(low + size, len(points))) for low in range(0, len(points), size)]
+    store = None
     done: dict[int, list[Packed]] = {}
-    if store is not None:
-        done = {k: found for k in range(len(chunks)) if (found := store.read(k)) is not None}
+    if folder is not None:
+        store = _Folder(Path(folder), fingerprint(systems, span, points, solve_options))
+        for k, chunk in enumerate(chunks):
+            if (found := store.read(k, [systems[i] for i in chunk])) is not None:
+                done[k] = found
 
     def jobs() -> dict[int, tuple[Any, ...]]:
         same = isinstance(system, System)
@@ -175,7 +186,11 @@ def ensemble(
 
     if executor is None:
         _check_picklable(system, solve_options)
-    _run(jobs, keep, executor, len(points), progress=progress)
+    try:
+        _run(jobs, keep, executor, len(points), progress=progress)
+    except (KeyboardInterrupt, FilippovError) as error:
+        error.ensemble = _collect(points, systems, chunks, done)  # type: ignore[union-attr]
+        raise
     return _collect(points, systems, chunks, done)
 
 
@@ -191,26 +206,62 @@ def _run(jobs: Any, keep: Any, executor: Executor | None, total: int, *, progres
             left = jobs()
             if not left:
                 return
-            pool = ProcessPoolExecutor() if executor is None else executor
-            futures: dict[Future[list[Packed]], int] = {
-                pool.submit(_solve_chunk, *job): k for k, job in left.items()
-            }
+            own = _Pool() if executor is None else None
+            futures: dict[Future[list[Packed]], int] = {}
             try:
+                pool = executor if own is None else own.executor
+                assert pool is not None
+                futures = {pool.submit(_solve_chunk, *job): k for k, job in left.items()}
                 for future in as_completed(futures):
                     packed = future.result()
-                    keep(futures[future], packed)
+                    keep(futures.pop(future), packed)
                     if bar is not None:
                         bar.update(len(packed))
             except BrokenExecutor as error:
-                if executor is not None or attempt == RESTARTS:
+                if own is None or attempt == RESTARTS:
                     raise FilippovError(
                         f"the executor broke down with {len(jobs())} chunks left: {error}"
                     ) from error
             finally:
                 for future in futures:
                     future.cancel()
-                if executor is None:
-                    pool.shutdown(cancel_futures=True)
+                if own is not None:
+                    own.stop()
+                for future, k in futures.items():
+                    # What was done but not yet taken when something went wrong is kept too.
+                    if future.done() and not future.cancelled() and future.exception() is None:
+                        keep(k, future.result())
+
+
+class _Pool:
+    """Our own processes, which finish the start they are at and stop when we are interrupted."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context()
+        self._stopping = self._context.Event()
+        self.executor = ProcessPoolExecutor(
+            mp_context=self._context, initializer=_begin_worker, initargs=(self._stopping,)
+        )
+
+    def stop(self) -> None:
+        """Leave what has not begun and wait for what has."""
+        self._stopping.set()
+        self.executor.shutdown(cancel_futures=True)
+
+
+_stopping: Any = None
+"""In a worker process: the event that says that its results are no longer waited for."""
+
+
+def _begin_worker(stopping: Any) -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the one that started this."""
+    global _stopping
+    _stopping = stopping
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _StoppedError(Exception):
+    """A worker was asked to stop within a chunk."""
 
 
 def _solve_chunk(
@@ -223,6 +274,8 @@ def _solve_chunk(
     """Solve a chunk of starts where the executor runs it; return arrays, which any executor can carry."""
     packed = []
     for position, (index, point) in enumerate(zip(indices, points, strict=True)):
+        if _stopping is not None and _stopping.is_set():
+            raise _StoppedError
         system = systems[0] if len(systems) == 1 else systems[position]
         try:
             packed.append(pack_trajectory(solve(system, span, point, **options)))
@@ -237,14 +290,24 @@ def _solve_chunk(
 def _collect(
     points: Matrix, systems: list[System], chunks: list[range], done: dict[int, list[Packed]]
 ) -> Ensemble:
-    trajectories: list[Trajectory | None] = []
+    """Put results in order; a start that was not come to has no trajectory and no failure."""
+    trajectories: list[Trajectory | None] = [None] * len(points)
     failures = []
-    for k, chunk in enumerate(chunks):
-        for i, arrays in zip(chunk, done[k], strict=True):
-            if "failure" in arrays:
-                failures.append(Failure(*json.loads(str(arrays["failure"]))))
-            trajectories.append(unpack_trajectory(arrays, systems[i]) if "header" in arrays else None)
+    for k, packed in sorted(done.items()):
+        for i, arrays in zip(chunks[k], packed, strict=True):
+            trajectories[i], failure = _unpack(arrays, systems[i])
+            failures += [] if failure is None else [failure]
     return Ensemble(points, trajectories, failures)
+
+
+def _unpack(arrays: Packed, system: System) -> tuple[Trajectory | None, Failure | None]:
+    failure = None
+    if "failure" in arrays:
+        index, error, message = json.loads(str(arrays["failure"]))
+        failure = Failure(int(index), str(error), str(message))
+    elif "header" not in arrays:
+        raise InvalidInputError("neither a trajectory nor a failure")
+    return unpack_trajectory(arrays, system) if "header" in arrays else None, failure
 
 
 def _check_picklable(system: Any, options: dict[str, Any]) -> None:
@@ -257,15 +320,6 @@ def _check_picklable(system: Any, options: dict[str, Any]) -> None:
         ) from None
 
 
-def _digest(systems: list[System], span: tuple[float, float], points: Matrix, options: dict[str, Any]) -> str:
-    """Return a fingerprint of the problem; systems that cannot be pickled are known by their repr."""
-    try:
-        described = pickle.dumps((systems, options))
-    except (pickle.PicklingError, AttributeError, TypeError):
-        described = repr((systems, sorted(options.items()))).encode()
-    return hashlib.sha256(described + repr(span).encode() + points.tobytes()).hexdigest()
-
-
 class _Folder:
     """Checkpoints of one problem."""
 
@@ -275,13 +329,14 @@ class _Folder:
         record = path / "ensemble.json"
         if record.exists():
             try:
-                known = json.loads(record.read_text())["digest"]
-            except (ValueError, KeyError, TypeError) as error:
+                known = json.loads(record.read_text(encoding="utf-8"))["digest"]
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise InvalidInputError(f"folder {path} holds no readable ensemble.json: {error}") from None
             if known != digest:
                 raise InvalidInputError(f"folder {path} holds the checkpoints of another problem")
         else:
-            record.write_text(json.dumps({"digest": digest}))
+            with replacing(record) as temporary:
+                temporary.write_text(json.dumps({"digest": digest}), encoding="utf-8")
 
     def _file(self, k: int) -> Path:
         return self.path / f"chunk-{k:06d}.npz"
@@ -291,15 +346,16 @@ class _Folder:
             self._file(k), {f"{i}/{name}": a for i, arrays in enumerate(packed) for name, a in arrays.items()}
         )
 
-    def read(self, k: int) -> list[Packed] | None:
-        """Return a chunk, or None where it has to be computed (again)."""
+    def read(self, k: int, systems: list[System]) -> list[Packed] | None:
+        """Return a chunk of as many starts as there are systems, or None where it has to be computed (again)."""
         try:
-            with np.load(self._file(k), allow_pickle=False) as stored:
-                packed: list[Packed] = []
-                for key in stored.files:
-                    index, name = key.split("/", 1)
-                    packed.extend({} for _ in range(int(index) + 1 - len(packed)))
-                    packed[int(index)][name] = stored[key]
-                return packed
-        except UNREADABLE:
-            return None  # missing, or cut off by a kill: compute it again
+            stored = read_npz(self._file(k), "folder must hold chunks")
+            packed: list[Packed] = [{} for _ in systems]
+            for key, array in stored.items():
+                index, name = key.split("/", 1)
+                packed[int(index)][name] = array
+            for arrays, system in zip(packed, systems, strict=True):
+                _unpack(arrays, system)
+        except (ValueError, IndexError, TypeError, RecursionError):
+            return None  # missing, cut off by a kill, or of another version: compute it again
+        return packed

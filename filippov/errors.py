@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from filippov.trajectory import Trajectory
 
-__all__ = ["ChatteringError", "FilippovError", "InvalidInputError", "InvalidTypeError", "NonUniqueError"]
+__all__ = [
+    "ChatteringError",
+    "FilippovError",
+    "InvalidInputError",
+    "InvalidTypeError",
+    "NonUniqueError",
+    "OtherInputWarning",
+]
 
 
 class FilippovError(Exception):
@@ -38,3 +45,7 @@ class NonUniqueError(FilippovError):
 
 class ChatteringError(FilippovError):
     """Switches accumulate: more of them than can be carried out in the time that is left."""
+
+
+class OtherInputWarning(UserWarning):
+    """A stored trajectory is read together with a system that it was not computed from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -131,7 +132,17 @@ def _fail(what: str, text: str) -> NoReturn:
     raise InvalidInputError(f"expression: {what}: '{_excerpt(text)}'")
 
 
-def _checked_source(text: Any) -> str:
+def _fail_on_letter(letter: str, position: int, text: str) -> NoReturn:
+    """Refuse what looks like something else: a Cyrillic x, a full-width exp, a minus sign that is no hyphen."""
+    name = unicodedata.name(letter, "unnamed")
+    _fail(
+        f"character {ascii(letter)} ({name}) at position {position} is not allowed: formulas are written in ASCII, and only "
+        "variables that are given by name may have other letters",
+        text,
+    )
+
+
+def _checked_source(text: Any, known: Mapping[str, Any] | None) -> str:
     """Check length, characters, numbers and parentheses; return one line with ^ written as **."""
     if not isinstance(text, str):
         raise InvalidTypeError(f"expression must be text, got {type(text).__name__}")
@@ -148,12 +159,14 @@ def _checked_source(text: Any) -> str:
             continue
         if not piece.isprintable() or piece in "#\\;`$?":
             _fail(f"character {ascii(piece)} at position {match.start() + 1} is not allowed", text)
+        if not piece.isascii() and not (known is not None and piece in known):
+            _fail_on_letter(next(c for c in piece if not c.isascii()), match.start() + 1, text)
         if match["number"]:
-            following = text[match.end() : match.end() + 1]
-            if following.isalnum() or following == "_":
-                _fail(f"number {piece} runs into {following!r} (write * between them)", text)
             if len(piece) > 330:
                 _fail(f"a number of {len(piece)} digits is too long", piece)
+            following = text[match.end() : match.end() + 1]
+            if following.isalnum() or following == "_":
+                _fail(f"number {_excerpt(piece)} runs into {following!r} (write * between them)", text)
         tokens += 1
         depth += (piece == "(") - (piece == ")")
         # Every parenthesis may hold one operation and one call.
@@ -165,8 +178,8 @@ def _checked_source(text: Any) -> str:
     return "".join(pieces).strip()
 
 
-def _parse(text: Any) -> tuple[ast.expr, str]:
-    source = _checked_source(text)
+def _parse(text: Any, known: Mapping[str, Any] | None = None) -> tuple[ast.expr, str]:
+    source = _checked_source(text, known)
     try:
         return ast.parse(source, mode="eval").body, source
     except SyntaxError as error:
@@ -408,7 +421,8 @@ def _given_symbols(variables: Iterable[str | sympy.Symbol]) -> dict[str, Any]:
         if not isinstance(variable, (str, sympy.Symbol)):
             raise InvalidTypeError(f"variables must be names or sympy symbols, got {type(variable).__name__}")
         name = str(variable)
-        if not name.isidentifier() or name in CONSTANTS or name in FUNCTIONS or name == "Piecewise":
+        usable = name.isidentifier() and unicodedata.normalize("NFKC", name) == name
+        if not usable or name in CONSTANTS or name in FUNCTIONS or name == "Piecewise":
             raise InvalidInputError(f"variables: '{_excerpt(name)}' cannot be the name of a variable")
         if name in symbols:
             raise InvalidInputError(f"variables: '{_excerpt(name)}' is given twice")
@@ -431,7 +445,8 @@ def parse_expression(text: str, variables: Iterable[str | sympy.Symbol] | None =
         The formula, at most 10 000 characters.
     variables : iterable of str or sympy.Symbol, optional
         The names the formula may use; a name becomes a real symbol, a symbol is used as given.
-        Without it, every name that starts with a letter is a real variable.
+        Without it, every name that starts with a letter is a real variable, and letters are ASCII ones: two that only
+        look alike would be two variables.
 
     Returns
     -------
@@ -443,7 +458,7 @@ def parse_expression(text: str, variables: Iterable[str | sympy.Symbol] | None =
         If the text is not such a formula; one line that says what is wrong and where.
     """
     symbols = None if variables is None else _given_symbols(variables)
-    node, source = _parse(text)
+    node, source = _parse(text, symbols)
     try:
         expr = _Converter(source, symbols).convert(node).expr
         _check_size(expr, source)

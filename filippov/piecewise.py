@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import isfinite
 from typing import Any
@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Vector, as_callable
+from filippov.arguments import Vector, as_callable, returned
 from filippov.blending import SELECTIONS, blend, codimension_one
 from filippov.errors import FilippovError, InvalidInputError
+from filippov.pivoting import EPS
 from filippov.sign_patterns import SignPatternSystem, Sliding
 from filippov.surfaces import Surfaces
 
 __all__ = ["PiecewiseSmooth"]
+
+LOST = 16.0 * EPS
+"""Lie derivatives that differ by less than this share of their size determine no weight."""
 
 
 class PiecewiseSmooth(SignPatternSystem):
@@ -54,6 +58,8 @@ class PiecewiseSmooth(SignPatternSystem):
     InvalidTypeError, InvalidInputError
         If something is not callable, a key is no sign pattern, or a shape is wrong.
     """
+
+    _learnt = ("_checked",)
 
     def __init__(
         self,
@@ -99,6 +105,37 @@ class PiecewiseSmooth(SignPatternSystem):
             checked = self._checked[key] = _check(key, field)
         return checked
 
+    def unchecked_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
+        """Return the user's field of a region."""
+        self.pattern_function(sides)
+        return self.fields[tuple(sides.tolist())]
+
+    def sliding_function(
+        self, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector, sense: float
+    ) -> Callable[[float, Vector], tuple[Vector, Sequence[float] | Vector]]:
+        """Return Filippov's sliding vector on one surface without the checks and choices of `slidings`."""
+        if free.size != 1:
+            return super().sliding_function(sides, free, near, sense)
+        i, surfaces = int(free[0]), self.surfaces
+        pattern = sides.copy()
+        pattern[i] = -1
+        minus = self.unchecked_function(pattern)
+        pattern[i] = 1
+        plus = self.unchecked_function(pattern)
+        jacobian, rate, last = surfaces.jacobian, surfaces.rate, float(near[0])
+
+        def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
+            below, above = minus(t, x), plus(t, x)
+            gradient, moving = jacobian(t, x)[i], rate(t, x)[i]
+            low, high = float(gradient.dot(below) + moving), float(gradient.dot(above) + moving)
+            gap, scale = low - high, abs(low) + abs(high)
+            # At a two-fold 0/0: the weight so far, and a turn that says that sliding is lost.
+            u, turn = ((low + high) / gap, gap / scale) if abs(gap) > LOST * scale else (last, 0.0)
+            velocity = (0.5 * (1.0 + u)) * np.asarray(above) + (0.5 * (1.0 - u)) * np.asarray(below)
+            return velocity, (1.0 - u, 1.0 + u, sense * turn)
+
+        return slide
+
     def slidings(
         self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
     ) -> list[Sliding]:
@@ -119,8 +156,10 @@ class PiecewiseSmooth(SignPatternSystem):
 
 
 def _check(key: tuple[int, ...], field: Any) -> Callable[[float, Vector], Vector]:
+    name = f"fields[{key}]"
+
     def checked(t: float, x: Vector) -> Vector:
-        f = np.asarray(field(t, x), dtype=np.float64)
+        f = returned(name, field(t, x))
         if f.shape != x.shape:
             raise InvalidInputError(f"fields[{key}] must return shape {x.shape}, got {f.shape}")
         # One dot product instead of a mask: this is called at every stage.

@@ -107,13 +107,25 @@ class PiecewiseAffine(Relay):
 class _AffineMotion(RungeKuttaMotion):
     """The engine's stepping with exact steps."""
 
-    def _new_solver(self, regime: Regime, t: float, x: Vector, t_bound: float, first: float | None) -> Any:
+    def _new_solver(
+        self,
+        role: str,
+        regime: Regime,
+        t: float,
+        x: Vector,
+        f: Vector | None,
+        t_bound: float,
+        first: float | None,
+    ) -> Any:
         assert isinstance(self.system, PiecewiseAffine)
         return _SeriesSolver(*self.system.affine_field(regime), t, x, t_bound)
 
 
 class _SeriesSolver:
-    """Steps x' = A x + b by its exponential series; the interface of scipy's OdeSolver."""
+    """Steps x' = A x + b by its exponential series; the interface of `filippov.stepping`."""
+
+    evaluations = 0
+    undefined = None
 
     def __init__(self, A: Matrix, b: Vector, t: float, x: Vector, t_bound: float) -> None:
         self._A, self._b, self.t, self.y, self._t_bound = A, b, t, x, t_bound
@@ -132,7 +144,7 @@ class _SeriesSolver:
         self.f = self._A @ self.y + self._b
         self.status = "finished" if arrives else "running"
 
-    def dense_output(self) -> _Series:
+    def interpolant(self) -> _Series:
         assert self._output is not None
         return self._output
 

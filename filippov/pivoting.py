@@ -13,106 +13,36 @@ R. W. Cottle, J.-S. Pang, R. E. Stone, *The Linear Complementarity Problem*, 199
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.linalg.blas import dsymv, dsyr
+from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.errors import FilippovError
+from filippov.tableau import SelectionError, Tableau, symmetric_product
 
-__all__ = ["BoxProgram", "SelectionError", "Tableau", "symmetric_product"]
+__all__ = ["BoxProgram", "absolute_row_sums", "largest_by_row", "row_norms"]
 
 EPS = float(np.finfo(np.float64).eps)
 
 
-class SelectionError(FilippovError):
-    """The selection problem could not be solved to its optimality conditions."""
+CORRECTIONS = 2
 
 
-def symmetric_product(K: Matrix, v: Vector) -> Vector:
-    """Return K v for symmetric K by scipy's BLAS, like the pivots: two thread pools taking turns wait for each other."""
-    return dsymv(1.0, K.T, v)  # the transpose of a row-major matrix is column-major: no copy
+def absolute_row_sums(K: Matrix) -> Vector:
+    """Return the sums of |K_ij| over j, without a second matrix."""
+    return np.concatenate([np.abs(rows).sum(axis=1) for rows in _slabs(K)])
 
 
-class Tableau:
-    """The sweep of a symmetric matrix K on a basis F, updated by rank-one principal pivots.
+def largest_by_row(K: Matrix) -> Vector:
+    """Return the largest |K_ij| over j, without a second matrix."""
+    return np.concatenate([np.abs(rows).max(axis=1, initial=0.0) for rows in _slabs(K)])
 
-    With B the complement of F::
 
-        T_FF = -inv(K_FF),   T_FB = inv(K_FF) K_FB,   T_BB = K_BB - K_BF inv(K_FF) K_FB
+def row_norms(K: Matrix) -> Vector:
+    """Return the Euclidean norms of the rows, without a second matrix."""
+    return np.concatenate([np.linalg.norm(rows, axis=1) for rows in _slabs(K)])
 
-    so T is symmetric throughout. A pivot costs n^2 / 2 multiply-adds: only the upper triangle is stored.
 
-    Parameters
-    ----------
-    K : (n, n) array_like
-        Symmetric matrix; copied.
-    basis : (n,) array_like of bool, optional
-        The initial basis F; K_FF must be nonsingular. Empty by default.
-    """
-
-    def __init__(self, K: Matrix, basis: ArrayLike | None = None) -> None:
-        n = K.shape[0]
-        self.basis: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-        self.pivots = 0
-        self._upper: Matrix = np.array(K, dtype=np.float64, order="F")
-        if basis is not None and np.any(basis):
-            self._sweep_block(K, np.asarray(basis, dtype=bool))
-
-    def _sweep_block(self, K: Matrix, basis: NDArray[np.bool_]) -> None:
-        inside, outside = np.flatnonzero(basis), np.flatnonzero(~basis)
-        try:
-            inverse = np.linalg.inv(K[np.ix_(inside, inside)])
-        except np.linalg.LinAlgError:
-            raise SelectionError("the curvature on the sliding set is singular") from None
-        inverse = (inverse + inverse.T) / 2
-        mixed = inverse @ K[np.ix_(inside, outside)]
-        self._upper[np.ix_(inside, inside)] = -inverse
-        self._upper[np.ix_(inside, outside)] = mixed
-        self._upper[np.ix_(outside, inside)] = mixed.T
-        self._upper[np.ix_(outside, outside)] -= K[np.ix_(outside, inside)] @ mixed
-        self.basis = basis.copy()
-
-    def column(self, k: int) -> Vector:
-        """Return column k of T, shape (n,)."""
-        column: Vector = np.empty(self.basis.size)
-        column[: k + 1] = self._upper[: k + 1, k]
-        column[k + 1 :] = self._upper[k, k + 1 :]
-        return column
-
-    def diagonal(self, k: int) -> float:
-        """Return T_kk: the Schur complement of k outside the basis, minus an inverse entry inside."""
-        return float(self._upper[k, k])
-
-    def pivot(self, k: int, column: Vector | None = None) -> None:
-        """Move k into the basis, or out of it: T becomes T - u u' / p (theory: u = c -+ e_k), T_kk = -1/p."""
-        c = self.column(k) if column is None else column.copy()
-        p = float(c[k])
-        if p == 0.0:
-            raise SelectionError(
-                f"coordinate {k} cannot be pivoted: its curvature on the sliding set is zero"
-            )
-        diagonal = self._upper.diagonal() - c * c / p  # kept by itself: no cancellation
-        diagonal[k] = -1.0 / p
-        c[k] += 1.0 if self.basis[k] else -1.0
-        self._upper = dsyr(-1.0 / p, c, a=self._upper, overwrite_a=True)
-        np.fill_diagonal(self._upper, diagonal)
-        self.basis[k] = not self.basis[k]
-        self.pivots += 1
-
-    def change_entry(self, j: int, b: int, change: float) -> None:
-        """Add `change` to K_jb = K_bj, with b inside the basis and j outside; costs O(n)."""
-        towards = self.column(b)
-        column = self.column(j)
-        corner = column[j] - 2.0 * change * towards[j] + change * change * towards[b]
-        column -= change * towards
-        column[j] = corner
-        self._upper[: j + 1, j] = column[: j + 1]
-        self._upper[j, j:] = column[j:]
-
-    def solve(self, residual: Vector) -> Vector:
-        """Return -inv(K_FF) residual_F on the basis and zero elsewhere, shape (n,)."""
-        masked = np.where(self.basis, residual, 0.0)
-        return np.where(self.basis, dsymv(1.0, self._upper, masked), 0.0)
+def _slabs(K: Matrix) -> list[Matrix]:
+    return [K[i : i + 256] for i in range(0, K.shape[0], 256)]
 
 
 class BoxProgram:
@@ -158,8 +88,16 @@ class BoxProgram:
         self.v = np.array(v, dtype=np.float64)
         self.members = np.array(members, dtype=bool)
         self.tableau = Tableau(K, basis)
-        self._row_sums: Vector = np.abs(K).sum(axis=1)
+        self._row_sums: Vector = absolute_row_sums(K)
+        self._column_sizes: Vector = largest_by_row(K)
+        self._constant_sizes: Vector = np.abs(c)
+        self.refactors = self.refinements = 0
         self._solve_basis()
+
+    @property
+    def delayed(self) -> bool:
+        """Whether pivots are held back, and v and w updated along columns in between, see `refine`."""
+        return self.tableau.delayed
 
     @property
     def basis(self) -> NDArray[np.bool_]:
@@ -169,42 +107,70 @@ class BoxProgram:
     def _solve_basis(self) -> None:
         """Set v_F from v_B: two corrections by the tableau leave K_FF v_F + K_FB v_B + c_F at rounding."""
         for _ in range(3):
-            self.w = self.K @ self.v + self.c
+            self.w = symmetric_product(self.K, self.v) + self.c
             if not self.basis.any():
                 return
             self.v += self.tableau.solve(np.where(self.basis, self.w, 0.0))
-        self.w = self.K @ self.v + self.c
+        self.w = symmetric_product(self.K, self.v) + self.c
 
     def refine(self) -> None:
-        """Recompute w = Kv + c and correct v_F by one residual, so that updates do not accumulate rounding."""
+        """Recompute w = Kv + c and correct v_F by residuals, so that updates do not accumulate rounding.
+
+        One correction by a sound tableau leaves a residual at rounding. If a second still does not (pivots of an
+        ill-conditioned K have lost too many digits), the tableau is rebuilt.
+        """
         self.w = symmetric_product(self.K, self.v) + self.c
         if self.basis.any():
-            correction = self.tableau.solve(np.where(self.basis, self.w, 0.0))
-            self.v += correction
-            self.w += symmetric_product(self.K, correction)
+            for _ in range(CORRECTIONS):
+                correction = self.tableau.solve(np.where(self.basis, self.w, 0.0))
+                self.v += correction
+                self.w += symmetric_product(self.K, correction)
+                if not self.delayed or self._basis_solved():
+                    break
+            else:
+                self.refactor()
         self.w[self.basis] = 0.0
+        self.refinements += 1
+
+    def _basis_solved(self) -> bool:
+        """Whether w_F is at its rounding error."""
+        return bool((np.abs(self.w) <= self.multiplier_error())[self.basis].all())
 
     def refactor(self) -> None:
         """Rebuild the tableau from K on the present basis."""
         self.tableau = Tableau(self.K, self.basis.copy())
+        self.refactors += 1
         self._solve_basis()
         self.w[self.basis] = 0.0
+        self.refinements += 1
+
+    def set_coefficient(self, j: int, b: int, value: float) -> None:
+        """Set K_jb = K_bj, with b in the basis and j, whose v_j is zero, outside it."""
+        change = value - float(self.K[j, b])
+        self.tableau.change_entry(j, b, change)
+        self.K[j, b] = self.K[b, j] = value
+        self.w[j] += change * self.v[b]
 
     def multiplier_error(self) -> Vector:
         """Return an estimate of the rounding error of w, (n,): eps n times the absolute terms of K v + c."""
-        size = self._row_sums * float(np.max(np.abs(self.v))) + np.abs(self.c)
+        size = self._row_sums * float(np.max(np.abs(self.v))) + self._constant_sizes
         return 8.0 * EPS * max(4, self.v.size) * size
 
     def curvature_floor(self, j: int) -> float:
         """Schur complements below this are zero up to rounding: the direction costs no curvature."""
-        return 64.0 * EPS * self.v.size * float(np.max(np.abs(self.K[:, j]), initial=0.0))
+        return 64.0 * EPS * self.v.size * float(self._column_sizes[j])
+
+    def _held(self) -> NDArray[np.intp]:
+        """Return the members at a bound: few, the rest of Z being free."""
+        return np.flatnonzero(self.members > self.basis)
 
     def violations(self, tolerance: Vector) -> NDArray[np.intp]:
         """Return the members at a bound whose multiplier has the wrong sign by more than `tolerance`."""
-        held = self.members & ~self.basis
-        at_upper = held & (self.v >= self.upper)
-        at_lower = held & (self.v <= self.lower) & ~at_upper
-        return np.flatnonzero((at_upper & (self.w > tolerance)) | (at_lower & (self.w < -tolerance)))
+        held = self._held()
+        v, w, slack = self.v[held], self.w[held], tolerance[held]
+        at_upper = v >= self.upper[held]
+        at_lower = (v <= self.lower[held]) & ~at_upper
+        return held[(at_upper & (w > slack)) | (at_lower & (w < -slack))]
 
     def settle(self) -> None:
         """Solve the program on the present members; then all signs are right, which is checked.
@@ -214,7 +180,8 @@ class BoxProgram:
         SelectionError
             If the signs are not right after pivoting twice, the second time from a fresh factor.
         """
-        for attempt in range(2):
+        attempts = 3 if self.delayed else 2
+        for attempt in range(attempts):
             tolerance = self.multiplier_error()
             pending = [int(j) for j in self.violations(tolerance)]
             waiting = np.zeros(self.v.size, dtype=bool)
@@ -222,31 +189,34 @@ class BoxProgram:
             for j in pending:
                 waiting[j] = False
                 self._relax(j, waiting, tolerance)
-            self.refine()
-            self._absorb_degenerate()
-            if not self.violations(4.0 * self.multiplier_error()).size and self._bounds_hold():
+            if attempt > 0 or not self.delayed or self.tableau.due:
+                self.refine()
+            error = self.multiplier_error()
+            self._absorb_degenerate(error)
+            if not self.violations(4.0 * error).size and self._bounds_hold(error):
                 return
-            if attempt == 0:
+            # Held pivots are refined before anything dearer is done about them.
+            if attempt == attempts - 2:
                 self.refactor()
         raise SelectionError(
             f"the selection's sign conditions fail at coordinates {self.violations(self.multiplier_error()).tolist()}: "
             "its curvature matrix is not positive definite to working precision"
         )
 
-    def _bounds_hold(self) -> bool:
+    def _bounds_hold(self, error: Vector) -> bool:
         # The bounds are of size one (velocities) or the simplex's; 1e-9 is far above rounding at condition 1e6.
-        slack = 1e-9 * (1.0 + np.abs(self.v))
-        inside = (self.v >= self.lower - slack) & (self.v <= self.upper + slack)
+        outside = np.maximum(self.v - self.upper, self.lower - self.v)
+        if (outside > 1e-9 * (1.0 + np.abs(self.v)))[self.basis].any():
+            return False
         # A coordinate outside the basis sits at a bound, unless its direction costs no curvature at all.
-        loose = self.members & ~self.basis & (self.v > self.lower) & (self.v < self.upper)
-        return bool(np.all(inside[self.basis])) and bool(
-            np.all(np.abs(self.w[loose]) <= self.multiplier_error()[loose])
-        )
+        held = self._held()
+        loose = held[outside[held] < 0.0]
+        return bool((np.abs(self.w[loose]) <= error[loose]).all())
 
-    def _absorb_degenerate(self) -> None:
+    def _absorb_degenerate(self, error: Vector) -> None:
         """Take members at a bound with zero multiplier into the basis: they stay on their surface (they slide)."""
-        error = self.multiplier_error()
-        for j in np.flatnonzero(self.members & ~self.basis & (np.abs(self.w) <= error)):
+        held = self._held()
+        for j in held[np.abs(self.w[held]) <= error[held]]:
             if self.tableau.diagonal(int(j)) > self.curvature_floor(int(j)):
                 self.tableau.pivot(int(j))
                 self.w[j] = 0.0
@@ -271,36 +241,42 @@ class BoxProgram:
 
     def _relax_once(self, j: int, sense: float, column: Vector, waiting: NDArray[np.bool_]) -> bool:
         """Move v_j to the next event along its column; return whether j is still at neither end."""
-        free = np.flatnonzero(self.basis)
-        rate = -sense * column[free]
+        basis = self.basis
+        free = basis.nonzero()[0]
+        if sense > 0:
+            column = -column  # now the rate of v_F, and minus that of w
+        rate = column[free]
+        up = rate > 0.0
+        room = np.where(up, self.upper[free], self.lower[free])
+        room -= self.v[free]
         with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(rate > 0, (self.upper[free] - self.v[free]) / rate, np.inf)
-            room = np.where(rate < 0, (self.lower[free] - self.v[free]) / rate, room)
-            room = np.maximum(room, 0.0)
-        held = np.flatnonzero(self.members & ~self.basis & ~waiting)
-        held = held[held != j]
-        drift = sense * column[held]
-        rising = (self.v[held] >= self.upper[held]) & (drift > 0)
-        falling = (self.v[held] < self.upper[held]) & (drift < 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            reach = np.where(rising | falling, np.maximum(-self.w[held] / drift, 0.0), np.inf)
+            room /= rate
+        np.maximum(room, 0.0, out=room)
+        room[rate == 0.0] = np.inf
+        held = self._held()
+        held = held[(held != j) & ~waiting[held]]
+        drift = -column[held]
+        at_upper = self.v[held] >= self.upper[held]
+        closing = np.where(at_upper, drift > 0.0, drift < 0.0)
+        reach = np.full(held.size, np.inf)
+        reach[closing] = np.maximum(-self.w[held[closing]] / drift[closing], 0.0)
 
-        curvature = float(column[j])
+        curvature = -sense * float(column[j])
         to_zero = abs(self.w[j]) / curvature if curvature > self.curvature_floor(j) else np.inf
         to_bound = float(self.upper[j] - self.v[j] if sense > 0 else self.v[j] - self.lower[j])
-        to_release = float(np.min(room, initial=np.inf))
-        to_capture = float(np.min(reach, initial=np.inf))
+        to_release = float(room.min(initial=np.inf))
+        to_capture = float(reach.min(initial=np.inf))
         step = min(to_zero, to_bound, to_release, to_capture)
         if not np.isfinite(step):
             raise SelectionError("the selection problem is unbounded below")
 
         self.v[free] += step * rate
         self.v[j] += sense * step
-        outside = ~self.basis
-        self.w[outside] += sense * step * column[outside]
+        self.w -= step * column
+        self.w[free] = 0.0
         if step == to_zero:
             self.w[j] = 0.0
-            self.tableau.pivot(j, column)
+            self.tableau.pivot(j, -sense * column)
             return False
         if step == to_bound:
             self.v[j] = self.upper[j] if sense > 0 else self.lower[j]
@@ -310,15 +286,15 @@ class BoxProgram:
             self.w[k] = 0.0
             self.tableau.pivot(k)
             return True
-        position = int(np.argmin(room))
+        position = int(room.argmin())
         k = int(free[position])
-        self.v[k] = self.upper[k] if rate[position] > 0 else self.lower[k]
+        self.v[k] = self.upper[k] if up[position] else self.lower[k]
         if not (self.bordered and np.count_nonzero(self.basis) == 2):
             self.tableau.pivot(k)
             self.w[k] = 0.0
             return True
         # k was the last coordinate under the equality constraint; j takes its place.
-        self.tableau.pivot(j, column)
+        self.tableau.pivot(j, -sense * column)
         self.tableau.pivot(k)
         self._solve_basis()
         self.w[self.basis] = 0.0

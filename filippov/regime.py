@@ -8,8 +8,9 @@ surfaces it does not slide on, and the *slacks* of the convex combination that k
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +50,27 @@ class Regime(ABC):
     def evaluate(self, t: float, x: Vector) -> tuple[Vector, Vector]:
         """Return the velocity (n,) and the slacks (any number) at a state."""
 
+    def stage_function(self, trace: list[Sequence[float] | Vector]) -> Callable[[float, Vector], Vector]:
+        """Return the velocity as an integrator's stage calls it; the slacks of each call are appended to `trace`.
+
+        It need not check what the user's functions return: a stage that is not finite is refused by the integrator, and
+        the state at the end of each step is looked at by `evaluate`.
+        """
+
+        def stage(t: float, x: Vector) -> Vector:
+            velocity, slacks = self.evaluate(t, x)
+            trace.append(slacks)
+            return velocity
+
+        return stage
+
     @abstractmethod
     def gaps(self, t: float, x: Vector) -> Vector:
         """Return the gaps, (k,)."""
 
     @abstractmethod
     def gap_rates(self, t: float, x: Vector, v: Vector) -> Vector:
-        """Return the derivatives of the gaps along velocity v, (k,)."""
+        """Return the derivatives of the gaps along velocity v (n,), shape (k,); of several velocities (j, n), shape (j, k)."""
 
     @abstractmethod
     def constraints(self, t: float, x: Vector) -> Vector:
@@ -75,10 +90,13 @@ class RegimeCandidate(Candidate):
     regime : Regime
     strict : bool
         Whether the first nonzero derivative of every guard is positive; False where it is zero as far as was looked.
+    slacks : array or None
+        The regime's slacks at the point, if they are known.
     """
 
     regime: Regime
     strict: bool = True
+    slacks: Vector | None = None
 
 
 def difference_step(x: Vector, v: Vector) -> float:
@@ -135,7 +153,7 @@ def fold_weights(
 
 
 def guards_hold(
-    regime: Regime, t: float, x: Vector, on: NDArray[np.bool_], closeness: float, speeds: Vector
+    candidate: RegimeCandidate, t: float, x: Vector, on: NDArray[np.bool_], closeness: float, speeds: Vector
 ) -> bool | None:
     """Say whether a regime can be taken up at a point on the surfaces `on`, by its guards' first nonzero derivatives.
 
@@ -146,15 +164,26 @@ def guards_hold(
     bool or None
         None where a guard and the derivatives looked at (two of a gap, one of a slack) are all zero.
     """
-    v, slacks = regime.evaluate(t, x)
-    if not np.all(np.isfinite(v)):
+    regime, v, slacks = candidate.regime, candidate.velocity, candidate.slacks
+    if slacks is None:
+        v, slacks = regime.evaluate(t, x)
+    if not isfinite(v @ v) and not np.isfinite(v).all():
         return False
-    rates = regime.gap_rates(t, x, v)
-    undecided_gaps = on[regime.gap_surfaces] & (np.abs(rates) <= _rate_size(regime, t, x, v, speeds))
+    if slacks.size and (slacks < -closeness).any():
+        return False
     undecided_slacks = np.abs(slacks) <= closeness
-    if np.any(slacks < -closeness) or np.any(on[regime.gap_surfaces] & ~undecided_gaps & (rates < 0)):
-        return False
-    if not (np.any(undecided_gaps) or np.any(undecided_slacks)):
+    touching = on[regime.gap_surfaces]
+    if touching.any():
+        # The velocity itself may vanish to rounding where the fields that it is a difference of do not.
+        along = regime.gap_rates(t, x, np.array([v, speeds]))
+        rates, sizes = along[0], np.abs(along)
+        largest = float(speeds.max(initial=0.0)) + EPS
+        undecided_gaps = touching & (sizes[0] <= RATE_TOLERANCE * np.maximum(sizes.max(axis=0), largest))
+        if (touching & ~undecided_gaps & (rates < 0)).any():
+            return False
+    else:
+        undecided_gaps = touching
+    if not (undecided_gaps.any() or undecided_slacks.any()):
         return True
     bends, drifts = second_rates(regime, t, x, v)
     next_ones = np.concatenate([bends[undecided_gaps], drifts[undecided_slacks]])
@@ -162,9 +191,3 @@ def guards_hold(
     if np.any(next_ones < -noise):
         return False
     return None if np.any(next_ones <= noise) else True
-
-
-def _rate_size(regime: Regime, t: float, x: Vector, v: Vector, speeds: Vector) -> Vector:
-    # The velocity itself may vanish to rounding where the fields that it is a difference of do not.
-    scale = np.maximum(np.abs(regime.gap_rates(t, x, speeds)), np.abs(regime.gap_rates(t, x, v)))
-    return RATE_TOLERANCE * np.maximum(scale, float(np.max(speeds, initial=0.0)) + EPS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import hypot
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector, as_callable
+from filippov.arguments import Matrix, Vector, as_callable, returned
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
 from filippov.sign_patterns import SignPatternSystem, Sliding
@@ -60,8 +61,8 @@ class Relay(SignPatternSystem):
         self.surfaces = Surfaces("switching", switching, jac, rate)
 
     def _terms(self, t: float, x: Vector) -> tuple[Vector, Matrix]:
-        a = np.asarray(self._drift(t, x), dtype=np.float64)
-        B = np.asarray(self._gain(t, x), dtype=np.float64)
+        a = returned("drift", self._drift(t, x))
+        B = returned("gain", self._gain(t, x))
         if a.shape != x.shape:
             raise InvalidInputError(f"drift must return shape {x.shape}, got {a.shape}")
         m = self.surfaces.count if self.surfaces.count is not None else self.surfaces(t, x).size
@@ -80,6 +81,40 @@ class Relay(SignPatternSystem):
         """Return drift - gain @ sides."""
         a, B = self._terms(t, x)
         return a - B @ sides
+
+    def unchecked_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
+        """Return drift - gain @ sides as a function without checks."""
+        drift, gain, u = self._drift, self._gain, sides.astype(np.float64)
+
+        def field(t: float, x: Vector) -> Vector:
+            return np.asarray(drift(t, x) - np.asarray(gain(t, x)).dot(u))
+
+        return field
+
+    def sliding_function(
+        self, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector, sense: float
+    ) -> Callable[[float, Vector], tuple[Vector, Sequence[float] | Vector]]:
+        """Return the solution of M_II u_I = c_I on one or two surfaces without the checks of `slidings`."""
+        if free.size > 2:
+            return super().sliding_function(sides, free, near, sense)
+        drift, gain, fixed = self._drift, self._gain, sides.astype(np.float64)
+        jacobian, rate = self.surfaces.jacobian, self.surfaces.rate
+        every = free.size == sides.size
+
+        def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
+            a, B = drift(t, x), np.asarray(gain(t, x))
+            J, moving = jacobian(t, x), rate(t, x)
+            if not every:
+                a, J, moving, B = a - B.dot(fixed), J[free], moving[free], B[:, free]
+            M, c = J.dot(B), moving + J.dot(a)
+            solved = _solve_one(M, c) if M.size == 1 else _solve_pair(M, c)
+            if solved is None:
+                sliding = self.slidings(t, x, sides, free, near)[0]
+                return sliding.velocity, (*sliding.slacks, sense * sliding.turn)
+            u, turn = solved
+            return np.asarray(a - B.dot(u)), (*(1.0 - u), *(1.0 + u), sense * turn)
+
+        return slide
 
     def slidings(
         self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
@@ -115,6 +150,13 @@ def _solve_linear(M: Matrix, c: Vector, base: Vector, B: Matrix, near: Vector | 
         rows = np.linalg.norm(M, axis=1) + np.abs(c)
         turn = float(np.linalg.det(M / np.where(rows > 0, rows, 1.0)[:, None]))
     return [Sliding(base - B @ u, u, np.concatenate([1.0 - u, 1.0 + u]), turn)]
+
+
+def _solve_one(M: Matrix, c: Vector) -> tuple[Vector, float] | None:
+    """Solve the equation of codimension 1; None where it is too near singular for that."""
+    m, q = float(M[0, 0]), float(c[0])
+    scale = abs(m) + abs(q)
+    return None if abs(m) <= 1e-6 * scale else (c / m, m / scale)
 
 
 def _solve_pair(M: Matrix, c: Vector) -> tuple[Vector, float] | None:

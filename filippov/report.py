@@ -16,6 +16,7 @@ from filippov.arguments import Vector
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.system import System
 from filippov.trajectory import Trajectory
+from filippov.whole_files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +106,8 @@ def write_report(
     page = report_html(trajectory, system, title)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page, encoding="utf-8")
+    with replacing(target) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     return target
 
 
@@ -130,7 +132,10 @@ def _facts(trajectory: Trajectory, system: System | None) -> list[tuple[str, str
         ("sliding time", f"{trajectory.sliding_time:.10g}"),
         ("evaluations", f"field or gradient {trajectory.nfev}, derivative {trajectory.njev}"),
     ]
-    rows += [(name, f"{value:g}") for name, value in trajectory.options.items()]
+    rows += [
+        (name, value if isinstance(value, str) else f"{value:g}")
+        for name, value in trajectory.options.items()
+    ]
     return rows
 
 

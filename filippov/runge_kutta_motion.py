@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate
-from scipy.optimize import brentq
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError, InvalidInputError
+from filippov.guard_search import GuardedStep, Guards
 from filippov.pieces import LinearPiece, Piece
 from filippov.pivoting import EPS
 from filippov.regime import Regime, RegimeCandidate
+from filippov.stepping import EXPLICIT, stage_times, stepper
 from filippov.system import Candidate, Motion
 
 if TYPE_CHECKING:
@@ -136,14 +137,17 @@ class RungeKuttaMotion(Motion):
             raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
         self.system, self.t, self.x = system, t, x.copy()
         self.t_end, self.rtol, self.atol = t_end, max(rtol, 2.3e-14), atol
-        self._solver_class = getattr(integrate, method)
-        self._one_step = method in ("DOP853", "RK45", "RK23")
+        self._method, self._explicit = method, method in EXPLICIT
+        self._trace: list[Sequence[float] | Vector] = []
+        self._again: list[Sequence[float] | Vector] = []
+        self._stages = stage_times(method) if self._explicit else []
         self.regime: Regime | None = None
         self._solver: Any = None
+        self._steppers: dict[str, Any] = {}
         self._sides: NDArray[np.int8] | None = None
         self.on = system.touching(t, self.x, np.empty(0, dtype=np.intp))
         self._step_size: float | None = None
-        self._guards: tuple[Vector, Vector, Vector] = (_NOTHING, _NOTHING, _NOTHING)
+        self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
 
     # -- the event loop's questions ---------------------------------------------------------------------------------
 
@@ -170,21 +174,27 @@ class RungeKuttaMotion(Motion):
             self.t = t_bound
             return rest
         if self._solver is None:
-            self._start(regime, t_bound)
+            self._start(regime)
         solver, t0, x0 = self._solver, self.t, self.x
-        before = self._guards
+        before, f0 = self._guards, solver.f if self._explicit else None
+        self._trace.clear()
         message = solver.step()
         if solver.status == "failed":
-            raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
+            self._fail(regime, t0, x0, message)
+            return None
         t1, x1 = float(solver.t), np.array(solver.y)
-        after = self._look(regime, t1, x1, np.asarray(solver.f) if hasattr(solver, "f") else None)
-        dense = (
-            None if self._one_step and not self._suspicious(before, after, t1 - t0) else solver.dense_output()
-        )
-        if dense is not None:
-            failure = self._first_failure(regime, dense, t0, t1, before, after)
+        after = self._look(regime, t1, x1, solver)
+        dense = None
+        step = GuardedStep(regime, t0, t1, before, after, self._stages, self._trace)
+        if step.suspicious:
+            root = step.lone_root()
+            if root is not None and (piece := self._switch_near(regime, t0, x0, f0, root)) is not None:
+                return piece
+            dense = solver.interpolant() if self._explicit else solver.dense_output()
+            failure = step.first_failure(dense, 16.0 * EPS * max(1.0, float(np.max(np.abs(x0)))))
+            self.nfev += step.evaluations
             if failure is not None:
-                return self._switch_at(regime, dense, t0, x0, failure)
+                return self._switch_at(regime, t0, x0, f0, failure)
         self._step_size = t1 - t0
         settled = project(regime, t1, x1)
         if settled is not x1:
@@ -193,7 +203,7 @@ class RungeKuttaMotion(Motion):
             else:
                 self._solver = None
         self.t, self.x, self._guards = t1, settled, after
-        return _DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._step_to(regime, t0, x0, t1)[2])
+        return _DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._dense_to(regime, t0, x0, f0, t1))
 
     def jump(self, t: float, x: Vector, surfaces: tuple[int, ...]) -> None:
         """Go to a limit of switches; x is put onto all the surfaces involved if they meet nearby."""
@@ -204,167 +214,185 @@ class RungeKuttaMotion(Motion):
 
     # -- stepping ----------------------------------------------------------------------------------------------------
 
-    def _start(self, regime: Regime, t_bound: float) -> None:
-        self._solver = self._new_solver(regime, self.t, self.x, self.t_end, self._step_size)
-        self._guards = self._look(regime, self.t, self.x, None)
+    def _start(self, regime: Regime) -> None:
+        velocity, slacks = regime.evaluate(self.t, self.x)
+        self.nfev += 1
+        self._guards = Guards(regime.gaps(self.t, self.x), regime.gap_rates(self.t, self.x, velocity), slacks)
+        self._solver = self._new_solver("path", regime, self.t, self.x, velocity, self.t_end, self._step_size)
 
-    def _new_solver(self, regime: Regime, t: float, x: Vector, t_bound: float, first: float | None) -> Any:
+    def _new_solver(
+        self,
+        role: str,
+        regime: Regime,
+        t: float,
+        x: Vector,
+        f: Vector | None,
+        t_bound: float,
+        first: float | None,
+    ) -> Any:
+        """Return an integrator at (t, x), f its velocity if known; explicit ones are kept for their role."""
+        if first is not None:
+            first = min(first, t_bound - t)
+        if not self._explicit:
+            options = {} if first is None else {"first_step": first}
+            solver_class = getattr(integrate, self._method)
+            return solver_class(
+                self._counted(regime), t, x, t_bound, rtol=self.rtol, atol=self.atol, **options
+            )
+        field = regime.stage_function(self._trace if role == "path" else self._again)
+        kept = self._steppers.get(role)
+        if kept is None or first is None:
+            kept = self._steppers[role] = stepper(
+                self._method, field, t, x, t_bound, self.rtol, self.atol, first
+            )
+        else:
+            kept.restart(field, t, x, f, t_bound, first)
+        return kept
+
+    def _counted(self, regime: Regime) -> Callable[[float, Vector], Vector]:
         def field(time: float, state: Vector) -> Vector:
             self.nfev += 1
-            velocity, slacks = regime.evaluate(time, state)
-            self._last = (time, velocity, slacks)
-            return velocity
+            return regime.evaluate(time, state)[0]
 
-        options = {"rtol": self.rtol, "atol": self.atol}
-        if first is not None:
-            options["first_step"] = min(first, t_bound - t)
-        return self._solver_class(field, t, x, t_bound, **options)
+        return field
 
-    def _look(self, regime: Regime, t: float, x: Vector, v: Vector | None) -> tuple[Vector, Vector, Vector]:
-        """Return gaps, their rates, and slacks at a state."""
-        time, velocity, slacks = getattr(self, "_last", (np.nan, x, x))
-        if v is None or time != t:
+    def _look(self, regime: Regime, t: float, x: Vector, solver: Any) -> Guards:
+        """Return the guards where a step has ended."""
+        if self._explicit:
+            self.nfev += solver.evaluations
+            solver.evaluations = 0
+            velocity, slacks = solver.f, np.array(self._trace[-1]) if self._trace else _NOTHING
+        if not self._explicit or (not self._trace and self._guards[2].size):
             velocity, slacks = regime.evaluate(t, x)
             self.nfev += 1
-        return regime.gaps(t, x), regime.gap_rates(t, x, velocity), slacks
+        return Guards(regime.gaps(t, x), regime.gap_rates(t, x, velocity), slacks)
 
-    # -- guards ---------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _suspicious(
-        before: tuple[Vector, Vector, Vector], after: tuple[Vector, Vector, Vector], h: float
-    ) -> bool:
-        """Whether the guards at the ends of a step leave open that one fails within it (slacks always do)."""
-        (g0, r0, s0), (g1, r1, _) = before, after
-        return bool(s0.size or (_cubic_minimum(g0, r0 * h, g1, r1 * h) < 0).any())
-
-    def _first_failure(
-        self,
-        regime: Regime,
-        dense: Any,
-        t0: float,
-        t1: float,
-        before: tuple[Vector, Vector, Vector],
-        after: tuple[Vector, Vector, Vector],
-    ) -> float | None:
-        """Return the first time in (t0, t1] at which a guard fails, or None."""
-        h = t1 - t0
-        (g0, r0, s0), (g1, r1, s1) = before, after
-        tolerance = self._tolerance(regime)
-        middle = None
-        first: float | None = None
-        gap_suspects = np.flatnonzero((g1 < 0) | (_cubic_minimum(g0, r0 * h, g1, r1 * h) < 0))
-        for i in gap_suspects:
-            root = self._gap_root(regime, dense, int(i), t0, t1, g0, r0, g1, r1, tolerance[i])
-            if root is not None and (first is None or root < first):
-                first = root
-        if s0.size:
-            middle = regime.evaluate(t0 + 0.5 * h, np.asarray(dense(t0 + 0.5 * h)))[1]
-            self.nfev += 1
-            # The parabola through three values: its minimum, and the ends.
-            lowest = _parabola_minimum(s0, middle, s1)
-            for i in np.flatnonzero(np.minimum(np.minimum(s1, middle), lowest) < 0):
-                root = self._slack_root(regime, dense, int(i), t0, t1)
-                if root is not None and (first is None or root < first):
-                    first = root
-        return first
-
-    def _tolerance(self, regime: Regime) -> Vector:
-        return np.full(regime.gap_surfaces.size, 16.0 * EPS * max(1.0, float(np.max(np.abs(self.x)))))
-
-    def _gap_root(
-        self,
-        regime: Regime,
-        dense: Any,
-        i: int,
-        t0: float,
-        t1: float,
-        g0: Vector,
-        r0: Vector,
-        g1: Vector,
-        r1: Vector,
-        tolerance: float,
-    ) -> float | None:
-        def gap(t: float) -> float:
-            return float(regime.gaps(t, np.asarray(dense(t)))[i])
-
-        inner = _cubic_low_points(float(g0[i]), float(r0[i]), float(g1[i]), float(r1[i]), t1 - t0)
-        points = [t0, *(t0 + s for s in inner), t1]
-        values = [float(g0[i]), *(gap(t) for t in points[1:-1]), float(g1[i])]
-        return _first_sign_change(gap, points, values, tolerance)
-
-    def _slack_root(self, regime: Regime, dense: Any, i: int, t0: float, t1: float) -> float | None:
-        def slack(t: float) -> float:
-            self.nfev += 1
-            return float(regime.evaluate(t, np.asarray(dense(t)))[1][i])
-
-        points = [float(t) for t in np.linspace(t0, t1, 9)]
-        return _first_sign_change(slack, points, [slack(t) for t in points], 0.0)
+    def _fail(self, regime: Regime, t: float, x: Vector, message: str | None) -> None:
+        """End the mode if the field is not defined beyond a surface that has been reached; otherwise raise."""
+        undefined = self._solver.undefined if self._explicit else None
+        if undefined is not None:
+            met = self._met(regime, t, x)
+            if met.size > regime.members.size:
+                self.at_switch, self._solver = True, None
+                self.on = self.system.touching(t, x, met)
+                return
+            regime.evaluate(*undefined)  # raises, and says where
+        raise FilippovError(f"the integrator failed at t = {t:.17g}: {message}")
 
     # -- switching ---------------------------------------------------------------------------------------------------------
 
-    def _switch_at(self, regime: Regime, dense: Any, t0: float, x0: Vector, root: float) -> Piece | None:
-        """Step again exactly to the failing guard, and say which surfaces the selection must decide."""
-        self.at_switch = True
-        self._solver = None
+    def _switch_at(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
+    ) -> Piece | None:
+        """Step again to a failure seen on the dense output."""
         if root <= t0:
+            self.at_switch, self._solver = True, None
             self.on = self.system.touching(t0, x0, self._met(regime, t0, x0))
             return None
-        t, x, dense = self._step_to(regime, t0, x0, root)
+        t, x, failing, _ = self._refined(regime, t0, x0, f0, root)
+        return self._end_mode(regime, t0, x0, f0, t, x, failing)
+
+    def _switch_near(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
+    ) -> Piece | None:
+        """Step again to a failure that is only known about; None where the corrections of its time do not settle."""
+        if not t0 + 4.0 * EPS * abs(t0) < root:
+            return None
+        t, x, failing, settled = self._refined(regime, t0, x0, f0, root)
+        return self._end_mode(regime, t0, x0, f0, t, x, failing) if settled else None
+
+    def _refined(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
+    ) -> tuple[float, Vector, list[int], bool]:
+        """Return time and state at which a guard fails, its surface, and whether the corrections have settled."""
+        t, x, velocity, slacks = self._step_to(regime, t0, x0, f0, root)
         failing: list[int] = []
         for _ in range(ROOT_STEPS):
-            found = self._correction(regime, dense, t0, t, x)
+            found = self._correction(regime, t0, t, x, velocity, slacks)
             if found is None or not t0 < t + found[0]:
-                break
+                return t, x, failing, False
             correction, failing = found
             if abs(correction) <= max(NEGLIGIBLE_BEND * (t - t0), 4.0 * EPS * abs(t)):
                 # Below the resolution of t the state still moves: it is to lie on the surface to its own rounding.
-                x = x + correction * regime.evaluate(t, x)[0]
-                t += correction
-                break
-            t, x, dense = self._step_to(regime, t0, x0, t + correction)
-        x = project(regime, t, x)
-        self.t, self.x = t, x
-        met = np.union1d(self._met(regime, t, x), failing).astype(np.intp)
-        self.on = self.system.touching(t, x, met)
-        return _DensePiece(regime, dense, t0, t, x0, x, lambda: dense)
+                return t + correction, x + correction * velocity, failing, True
+            t, x, velocity, slacks = self._step_to(regime, t0, x0, f0, t + correction)
+        return t, x, failing, False
 
-    def _step_to(self, regime: Regime, t0: float, x0: Vector, t: float) -> tuple[float, Vector, Any]:
-        solver = self._new_solver(regime, t0, x0, t, t - t0)
-        parts = integrate.OdeSolution
+    def _end_mode(
+        self,
+        regime: Regime,
+        t0: float,
+        x0: Vector,
+        f0: Vector | None,
+        t: float,
+        x: Vector,
+        failing: list[int],
+    ) -> Piece:
+        """Stop at (t, x), and say which surfaces the selection must decide."""
+        x = project(regime, t, x)
+        self.t, self.x, self.at_switch, self._solver = t, x, True, None
+        met = np.array(sorted({*self._met(regime, t, x).tolist(), *failing}), dtype=np.intp)
+        self.on = self.system.touching(t, x, met)
+        return _DensePiece(regime, None, t0, t, x0, x, lambda: self._dense_to(regime, t0, x0, f0, t))
+
+    def _step_to(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float
+    ) -> tuple[float, Vector, Vector, Vector]:
+        """Return where a step from t0 to t ends, with the velocity and the slacks there."""
+        solver = self._new_solver("again", regime, t0, x0, f0, t, t - t0)
+        self._again.clear()
+        while solver.status == "running":
+            self._step_again(solver)
+        end, x = float(solver.t), np.array(solver.y)
+        if self._explicit and (self._again or not regime.members.size):
+            return end, x, solver.f, np.array(self._again[-1]) if self._again else _NOTHING
+        self.nfev += 1
+        return end, x, *regime.evaluate(end, x)
+
+    def _dense_to(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float) -> Any:
+        """Return the dense output of a step from t0 to t."""
+        solver = self._new_solver("again", regime, t0, x0, f0, t, t - t0)
         times, interpolants = [t0], []
         while solver.status == "running":
-            message = solver.step()
-            if solver.status == "failed":
-                raise FilippovError(f"the integrator failed at t = {solver.t:.17g}: {message}")
+            self._step_again(solver)
             times.append(float(solver.t))
-            interpolants.append(solver.dense_output())
-        dense = interpolants[0] if len(interpolants) == 1 else parts(times, interpolants)
-        return float(solver.t), np.array(solver.y), dense
+            interpolants.append(solver.interpolant() if self._explicit else solver.dense_output())
+        return interpolants[0] if len(interpolants) == 1 else integrate.OdeSolution(times, interpolants)
+
+    def _step_again(self, solver: Any) -> None:
+        message = solver.step()
+        if self._explicit:
+            self.nfev += solver.evaluations
+            solver.evaluations = 0
+        if solver.status == "failed":
+            raise FilippovError(f"the integrator failed at t = {solver.t:.17g}: {message}")
 
     def _correction(
-        self, regime: Regime, dense: Any, t0: float, t: float, x: Vector
+        self, regime: Regime, t0: float, t: float, x: Vector, velocity: Vector, slacks: Vector
     ) -> tuple[float, list[int]] | None:
-        """Return a Newton (gaps) or secant (slacks) correction of the time at which the nearest guard vanishes.
+        """Return a Newton correction of the time at which the nearest guard vanishes.
 
         With it comes the surface whose gap that is, none for a slack: it is met, however large its rounding.
         """
-        velocity, slacks = regime.evaluate(t, x)
-        self.nfev += 1
-        gaps, rates = regime.gaps(t, x), regime.gap_rates(t, x, velocity)
-        step = 1e-4 * (t - t0)
-        earlier = regime.evaluate(t - step, np.asarray(dense(t - step)))[1] if slacks.size else slacks
-        values = np.concatenate([gaps, slacks])
-        slopes = np.concatenate([rates, (slacks - earlier) / step if slacks.size else slacks])
-        falling = slopes < 0
-        if not np.any(falling):
+        values, slopes = regime.gaps(t, x), regime.gap_rates(t, x, velocity)
+        if slacks.size:
+            # The slope of a slack is a difference along the velocity: the path bends away by the square of the step.
+            step = 1e-4 * (t - t0)
+            earlier = regime.evaluate(t - step, x - step * velocity)[1]
+            self.nfev += 1
+            values = np.concatenate([values, slacks])
+            slopes = np.concatenate([slopes, (slacks - earlier) / step])
+        falling = np.flatnonzero(slopes < 0)
+        if not falling.size:
             return None
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            times = np.where(falling, -values / slopes, np.inf)
+        with np.errstate(over="ignore"):
+            times = -values[falling] / slopes[falling]
         nearest = int(np.argmin(np.abs(times)))
         if not abs(times[nearest]) <= 0.5 * (t - t0):
             return None
-        return float(times[nearest]), [int(s) for s in regime.gap_surfaces[nearest : nearest + 1]]
+        guard = int(falling[nearest])
+        surfaces = [int(regime.gap_surfaces[guard])] if guard < regime.gap_surfaces.size else []
+        return float(times[nearest]), surfaces
 
     def _met(self, regime: Regime, t: float, x: Vector) -> NDArray[np.intp]:
         """Return the surfaces slid on and those whose gaps have closed, as numbers."""
@@ -372,47 +400,3 @@ class RungeKuttaMotion(Motion):
         size = max(1.0, float(np.max(np.abs(x))))
         met = regime.gap_surfaces[gaps <= MEETING * (self.rtol * size + self.atol)]
         return np.concatenate([regime.members, met])
-
-
-def _cubic_minimum(g0: Vector, d0: Vector, g1: Vector, d1: Vector) -> Vector:
-    """Return a lower bound of the Hermite cubics on [0, 1] by their Bezier coefficients."""
-    return np.minimum(np.minimum(g0 + d0 / 3.0, g1 - d1 / 3.0), g1)
-
-
-def _cubic_low_points(g0: float, r0: float, g1: float, r1: float, h: float) -> list[float]:
-    """Return the inner local minima of the Hermite cubic on [0, h], and the middle."""
-    a = 2.0 * (g0 - g1) + h * (r0 + r1)
-    b = 3.0 * (g1 - g0) - h * (2.0 * r0 + r1)
-    c = h * r0
-    roots = np.roots([3.0 * a, 2.0 * b, c]) if a != 0.0 or b != 0.0 else np.empty(0)
-    inner = [float(u.real) for u in roots if abs(u.imag) < 1e-12 and 1e-3 < u.real < 1.0 - 1e-3]
-    return sorted(h * u for u in {*inner, 0.5})
-
-
-def _parabola_minimum(a: Vector, m: Vector, b: Vector) -> Vector:
-    """Return the minimum over [0, 1] of the parabolas through a, m, b at 0, 1/2, 1."""
-    curve, slope = 2.0 * (a + b - 2.0 * m), 4.0 * m - 3.0 * a - b
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        at = -slope / (2.0 * curve)
-        inside = (curve > 0) & (at > 0) & (at < 1)
-        value = a + np.where(inside, at, 0.0) * (slope + np.where(inside, at, 0.0) * curve)
-    return np.where(inside, value, np.minimum(a, b))
-
-
-def _first_sign_change(
-    function: Any, points: list[float], values: list[float], tolerance: float
-) -> float | None:
-    """Return the first root between a point where the guard holds and one where it fails."""
-    for a, b, fa, fb in zip(points[:-1], points[1:], values[:-1], values[1:], strict=True):
-        if fb >= -tolerance:
-            continue
-        if fa > 0:
-            return float(brentq(function, a, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))
-        # The guard is zero at a (a surface just left): it must rise before it can fail, unless it fails at once.
-        # After a geometric sequence of switches the next may be very near.
-        for s in (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5):
-            inner = a + s * (b - a)
-            if function(inner) > 0:
-                return float(brentq(function, inner, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))
-        return a
-    return None

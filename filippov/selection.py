@@ -23,7 +23,8 @@ from scipy.linalg import null_space
 from scipy.optimize import nnls
 
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import EPS, BoxProgram, SelectionError
+from filippov.pivoting import EPS, BoxProgram
+from filippov.tableau import SelectionError
 
 __all__ = ["Selection", "leaving", "selections"]
 
@@ -184,9 +185,15 @@ def _least_curvature(K: Matrix, c: Vector, lower: Vector, upper: Vector, border:
     if border is None:
         v = np.where(np.isfinite(lower), lower, upper)
     else:
-        v = np.zeros(k)
-        basis[0] = True  # the vertex of the first coordinate; the solution does not depend on it
-        v[0] = 1.0 / border[0]
+        v, left = np.zeros(k), 1.0
+        for i in range(
+            k
+        ):  # a vertex: the first coordinates as far as they go; the solution does not depend on it
+            v[i] = min(upper[i], left / border[i])
+            left -= border[i] * v[i]
+            if left <= 1e-12 or i == k - 1:
+                basis[i] = True
+                break
     program = _program(K, c, lower, upper, v, basis, border, total=1.0)
     program.settle()
     sliding = program.basis[:k] | (np.abs(program.w[:k]) <= program.multiplier_error()[:k])

@@ -6,7 +6,7 @@ Off all surfaces u_i = sign h_i. Sliding on the surfaces I needs u_I with d/dt h
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -56,6 +56,24 @@ class SignPatternSystem(SwitchedSystem):
         """Return the field of one sign pattern as a function of (t, x)."""
         return lambda t, x: self.pattern_field(t, x, sides)
 
+    def unchecked_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
+        """Return the same function without checks, for the stages of an integrator."""
+        return self.pattern_function(sides)
+
+    def sliding_function(
+        self, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector, sense: float
+    ) -> Callable[[float, Vector], tuple[Vector, Sequence[float] | Vector]]:
+        """Return velocity and slacks of the sliding on `free` continued from the weights `near`, for an integrator's stages.
+
+        The last slack is `sense` times the sliding's turn.
+        """
+
+        def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
+            sliding = self.slidings(t, x, sides, free, near)[0]
+            return sliding.velocity, (*sliding.slacks, sense * sliding.turn)
+
+        return slide
+
     @abstractmethod
     def slidings(
         self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
@@ -93,11 +111,15 @@ class SignPatternSystem(SwitchedSystem):
             free = np.flatnonzero(sides == 0)
             if not free.size:
                 regime = SignRegime(self, sides, None, 1.0)
-                found.append(RegimeCandidate(self.pattern_field(t, x, sides), regime.mode, regime))
+                found.append(
+                    RegimeCandidate(self.pattern_field(t, x, sides), regime.mode, regime, slacks=_NONE)
+                )
                 continue
             for sliding in self._slidings_ahead(t, x, sides, free):
-                regime = SignRegime(self, sides, sliding.weights, self._sense(t, x, sides, free, sliding))
-                found.append(RegimeCandidate(sliding.velocity, regime.mode, regime))
+                sense = self._sense(t, x, sides, free, sliding)
+                regime = SignRegime(self, sides, sliding.weights, sense)
+                slacks = np.append(sliding.slacks, sense * sliding.turn)
+                found.append(RegimeCandidate(sliding.velocity, regime.mode, regime, slacks=slacks))
         return found
 
     def _slidings_ahead(
@@ -176,9 +198,9 @@ class SignRegime(Regime):
     def __init__(
         self, system: SignPatternSystem, sides: NDArray[np.int8], weights: Vector | None, sense: float
     ) -> None:
-        self.system, self.mode = system, Mode(sides)
-        self.members: NDArray[np.intp] = np.flatnonzero(sides == 0)
-        self.gap_surfaces = np.flatnonzero(sides != 0)
+        self.members: NDArray[np.intp] = (sides == 0).nonzero()[0]
+        self.gap_surfaces = sides.nonzero()[0]
+        self.system, self.mode = system, Mode(sides, self.members.size)
         self._outward = self.mode.sides[self.gap_surfaces].astype(np.float64)
         self._weights, self._sense = weights, sense
         self._field = system.pattern_function(self.mode.sides) if not self.members.size else None
@@ -190,6 +212,20 @@ class SignRegime(Regime):
         sliding = self.system.slidings(t, x, self.mode.sides, self.members, self._weights)[0]
         return sliding.velocity, np.append(sliding.slacks, self._sense * sliding.turn)
 
+    def stage_function(self, trace: list[Sequence[float] | Vector]) -> Callable[[float, Vector], Vector]:
+        """Return the velocity for an integrator's stages."""
+        if self._weights is None:
+            return self.system.unchecked_function(self.mode.sides)
+        slide = self.system.sliding_function(self.mode.sides, self.members, self._weights, self._sense)
+        append = trace.append
+
+        def stage(t: float, x: Vector) -> Vector:
+            velocity, slacks = slide(t, x)
+            append(slacks)
+            return velocity
+
+        return stage
+
     def gaps(self, t: float, x: Vector) -> Vector:
         """Return side times h."""
         return self._outward * self.system.surfaces(t, x)[self.gap_surfaces]
@@ -197,10 +233,10 @@ class SignRegime(Regime):
     def gap_rates(self, t: float, x: Vector, v: Vector) -> Vector:
         """Return side times dh/dt along v."""
         if not self.gap_surfaces.size:
-            return _NONE
+            return np.empty((*v.shape[:-1], 0))
         surfaces = self.system.surfaces
-        rates = surfaces.jacobian(t, x) @ v + surfaces.rate(t, x)
-        return self._outward * rates[self.gap_surfaces]
+        rates = v.dot(surfaces.jacobian(t, x).T) + surfaces.rate(t, x)
+        return np.asarray(self._outward * rates[..., self.gap_surfaces])
 
     def constraints(self, t: float, x: Vector) -> Vector:
         """Return h on the surfaces slid on."""

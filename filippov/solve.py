@@ -17,7 +17,9 @@ from filippov.errors import (
     InvalidTypeError,
     NonUniqueError,
 )
+from filippov.fingerprint import fingerprint
 from filippov.pieces import LinearPiece, Piece, Segment
+from filippov.raised_by import describe_error
 from filippov.switching import Mode, Switch, kind_of_switch
 from filippov.system import Candidate, Motion, System
 from filippov.trajectory import Trajectory
@@ -105,7 +107,16 @@ def solve(
     if chattering not in ("raise", "accumulate"):
         raise InvalidInputError(f"chattering must be 'raise' or 'accumulate', got {chattering!r}")
 
-    run = _Run(system, t0, t1, start, watched, times, {"rtol": rtol, "atol": atol})
+    asked: dict[str, float | str] = {
+        "t_end": t1,
+        "rtol": rtol,
+        "atol": atol,
+        "method": str(method),
+        "nonunique": nonunique if isinstance(nonunique, str) else f"callable {fingerprint(nonunique)[:16]}",
+        "max_switches": int(max_switches),
+        "chattering": chattering,
+    }
+    run = _Run(system, t0, t1, start, watched, times, asked)
     try:
         run.motion = system.motion(t0, start, t1, rtol, atol, method)
         with _Progress(t0, t1, shown=progress) as bar:
@@ -117,7 +128,8 @@ def solve(
         error.trajectory = run.finish(-1, "interrupted")  # type: ignore[attr-defined]
         raise
     except Exception as error:  # whatever a user's callable raises, the part computed is not lost
-        message = f"{type(error).__name__} at t = {run.t:.17g}: {error}"
+        functions = {"events": [event.function for event in watched], "nonunique": nonunique}
+        message = describe_error(error, run.t, system=system, **functions)
         raise FilippovError(message, run.finish(-1, message)) from error
     return run.finish(*run.outcome)
 
@@ -133,7 +145,7 @@ class _Run:
         x0: Vector,
         events: list[UserEvent],
         t_eval: Vector | None,
-        options: dict[str, float],
+        options: dict[str, float | str],
     ) -> None:
         self.system, self.t0, self.t1, self.x0 = system, t0, t1, x0
         self.events, self.t_eval, self.options = events, t_eval, options
@@ -206,7 +218,7 @@ class _Run:
             self.switches.append(
                 Switch(
                     motion.t,
-                    motion.x.copy(),
+                    motion.place(),
                     kind_of_switch(before, chosen.mode),
                     before.changed(chosen.mode),
                     chosen.mode.codimension,
@@ -221,7 +233,7 @@ class _Run:
         velocities = [candidate.velocity for candidate in candidates]
         first = candidates[0].mode if self.mode is None else self.mode
         disputed = sorted({s for candidate in candidates for s in first.changed(candidate.mode)})
-        undecided = Switch(motion.t, motion.x.copy(), "nonunique", tuple(disputed), first.codimension)
+        undecided = Switch(motion.t, motion.place(), "nonunique", tuple(disputed), first.codimension)
         index = _longest_stay(candidates) if choose is _stay else choose(undecided, velocities)
         if not isinstance(index, (int, np.integer)) or not 0 <= index < len(candidates):
             raise InvalidInputError(f"nonunique must return an index below {len(candidates)}, got {index!r}")
@@ -253,6 +265,8 @@ class _Run:
 
     def finish(self, status: int, message: str) -> Trajectory:
         """Return what has been computed."""
+        from filippov import __version__
+
         self._close_segment()
         motion = self.motion
         return Trajectory(
@@ -271,6 +285,7 @@ class _Run:
             ],
             system=self.system,
             options=self.options,
+            version=__version__,
         )
 
 

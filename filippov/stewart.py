@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector, as_callable
+from filippov.arguments import Matrix, Vector, as_callable, returned
 from filippov.blending import codimension_one, least_norm
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
@@ -73,7 +73,7 @@ class Stewart(SwitchedSystem):
 
     def region_field(self, t: float, x: Vector, i: int) -> Vector:
         """Return the field of region i, checked."""
-        f = np.asarray(self.fields[i](t, x), dtype=np.float64)
+        f = returned(f"fields[{i}]", self.fields[i](t, x))
         if f.shape != x.shape:
             raise InvalidInputError(f"fields[{i}] must return shape {x.shape}, got {f.shape}")
         if not np.isfinite(f).all():
@@ -249,8 +249,8 @@ class _TiedRegime(Regime):
     def gap_rates(self, t: float, x: Vector, v: Vector) -> Vector:
         """Return the rates of the gaps."""
         surfaces = self.system.surfaces
-        rates = surfaces.jacobian(t, x) @ v + surfaces.rate(t, x)
-        return rates[self.gap_surfaces] - rates[self.members[0]]
+        rates = v @ surfaces.jacobian(t, x).T + surfaces.rate(t, x)
+        return np.asarray(rates[..., self.gap_surfaces] - rates[..., self.members[:1]])
 
     def constraints(self, t: float, x: Vector) -> Vector:
         """Return the differences of the tied indicators."""

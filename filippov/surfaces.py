@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from filippov.arguments import Matrix, Vector, as_callable
+from filippov.arguments import Matrix, Vector, as_callable, returned
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
 
@@ -38,6 +38,8 @@ class Surfaces:
         m, known after the first evaluation.
     """
 
+    _learnt = ("count",)
+
     def __init__(self, name: str, function: Any, jacobian: Any = None, rate: Any = None) -> None:
         self.name = name
         self._function: Callable[[float, Vector], Any] = as_callable(name, function)
@@ -48,7 +50,7 @@ class Surfaces:
 
     def __call__(self, t: float, x: Vector) -> Vector:
         """Return h(t, x), checked."""
-        h = np.asarray(self._function(t, x), dtype=np.float64)
+        h = returned(self.name, self._function(t, x))
         if h.ndim == 0:
             h = h[None]
         if self.count is None:
@@ -67,7 +69,7 @@ class Surfaces:
         """Return dh/dx, (m, n)."""
         if self._jacobian is None:
             return self._differences(t, x)
-        J = np.asarray(self._jacobian(t, x), dtype=np.float64)
+        J = returned("jac", self._jacobian(t, x))
         J = J[None, :] if J.ndim == 1 else J
         if self.count is None:
             self(t, x)
@@ -88,7 +90,14 @@ class Surfaces:
     def rate(self, t: float, x: Vector) -> Vector:
         """Return the partial derivative of h in t, (m,); exactly zero where h does not depend on t."""
         if self._rate is not None:
-            return np.atleast_1d(np.asarray(self._rate(t, x), dtype=np.float64))
+            r = returned("rate", self._rate(t, x))
+            r = r if r.ndim else r[None]
+            if r.shape != (self.count,):
+                if self.count is None:
+                    self(t, x)
+                    return self.rate(t, x)
+                raise InvalidInputError(f"rate must return shape ({self.count},), got {r.shape}")
+            return r
         step = DIFFERENCE * max(1.0, abs(t))
         return (self(t + step, x) - self(t - step, x)) / (2.0 * step)
 

@@ -32,6 +32,8 @@ class SwitchedSystem(System):
 
     surfaces: Surfaces
 
+    _learnt = ("_dim",)  # from the first state seen: no part of what the system is
+
     def __init__(self, dim: int | None) -> None:
         self._dim = dim
 
@@ -114,10 +116,10 @@ class SwitchedSystem(System):
         possible = self.possible_regimes(t, x, on)
         if len(possible) == 1:
             return [self._resting_if_still(t, x, possible[0])]
-        fields = [np.abs(candidate.velocity) for candidate in possible if candidate.mode.codimension == 0]
-        speeds = np.max(fields, axis=0)
+        fields = [candidate.velocity for candidate in possible if candidate.mode.codimension == 0]
+        speeds = np.abs(fields).max(axis=0)
         verdicts = [
-            (candidate, guards_hold(candidate.regime, t, x, on, CLOSENESS, speeds)) for candidate in possible
+            (candidate, guards_hold(candidate, t, x, on, CLOSENESS, speeds)) for candidate in possible
         ]
         strict = [candidate for candidate, holds in verdicts if holds]
         if strict:
@@ -135,9 +137,7 @@ class SwitchedSystem(System):
     def _resting_if_still(self, t: float, x: Vector, candidate: RegimeCandidate) -> RegimeCandidate:
         """Mark a regime of full codimension whose velocity is zero, and stays zero in time, as rest."""
         mode = candidate.mode
-        if mode.codimension == 0 or np.max(np.abs(candidate.velocity)) > CLOSENESS * max(
-            1.0, np.max(np.abs(x))
-        ):
+        if mode.codimension == 0 or np.abs(candidate.velocity).max() > CLOSENESS * max(1.0, np.abs(x).max()):
             return candidate
         for later in (0.37, 1.9, 23.0):
             velocity, slacks = candidate.regime.evaluate(t + later, x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,8 +56,12 @@ class Mode:
         """Return the surfaces on which the two modes differ, ascending."""
         return tuple(int(i) for i in np.flatnonzero(self.sides != other.sides))
 
+    def slides_as(self, other: Mode) -> bool:
+        """Whether both modes slide on the same surfaces."""
+        return bool(np.array_equal(self.sides == 0, other.sides == 0))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Switch:
     """A change of mode.
 
@@ -65,7 +70,8 @@ class Switch:
     t : float
         Time of the switch.
     x : (n,) array
-        State at the switch, read-only.
+        State at the switch, read-only. Given as a callable without arguments it is derived anew whenever it is asked for, to
+        the same bits: a long path in many dimensions need not keep a state for each of its switches.
     kind : str
         "crossing" (some sides change, what is slid on does not), "sliding-entry" (from no sliding to sliding),
         "sliding-exit" (from sliding to none), "sliding-change" (between two sliding modes), "arrival" (an
@@ -83,8 +89,30 @@ class Switch:
     surfaces: tuple[int, ...]
     codimension: int
 
-    def __post_init__(self) -> None:
-        self.x.flags.writeable = False
+    def __init__(
+        self,
+        t: float,
+        x: Vector | Callable[[], Vector],
+        kind: str,
+        surfaces: tuple[int, ...],
+        codimension: int,
+    ) -> None:
+        fields = {"t": t, "kind": kind, "surfaces": surfaces, "codimension": codimension}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        if callable(x):
+            object.__setattr__(self, "derive_x", x)
+        else:
+            x.flags.writeable = False
+            object.__setattr__(self, "x", x)
+
+    def __getattr__(self, name: str) -> Vector:
+        """Derive x where it was given as a callable; Python asks here only for what is not stored."""
+        if name != "x" or "derive_x" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        x: Vector = self.__dict__["derive_x"]()
+        x.flags.writeable = False
+        return x
 
 
 def kind_of_switch(before: Mode, after: Mode) -> str:
@@ -101,6 +129,6 @@ def kind_of_switch(before: Mode, after: Mode) -> str:
         return "sliding-entry"
     if before.codimension > 0 and after.codimension == 0:
         return "sliding-exit"
-    if np.array_equal(before.sides == 0, after.sides == 0):
+    if before.slides_as(after):
         return "crossing"
     return "sliding-change"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from numpy.typing import ArrayLike
@@ -89,6 +89,10 @@ class Motion(ABC):
     @abstractmethod
     def candidates(self) -> Sequence[Candidate]:
         """Return every way in which a solution can leave the present point; more than one is nonuniqueness."""
+
+    def place(self) -> Vector | Callable[[], Vector]:
+        """Return x for the record of a switch: a copy, or a callable that derives it whenever it is asked for."""
+        return self.x.copy()
 
     @abstractmethod
     def enter(self, candidate: Candidate) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
 from os import PathLike
@@ -47,7 +47,9 @@ class Trajectory:
     system : System or None
         What was solved; None after `load` until it is given.
     options : dict
-        The tolerances of the run.
+        What `solve` was asked for, by name, and `t_end`, the end of t_span.
+    version : str or None
+        The version of this library that computed it; None for a stored one that does not say.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class Trajectory:
         t_events: Sequence[Vector] = (),
         y_events: Sequence[Matrix] = (),
         system: System | None = None,
-        options: dict[str, float] | None = None,
+        options: Mapping[str, float | str] | None = None,
+        version: str | None = None,
+        digest: str | None = None,
     ) -> None:
         self.segments = list(segments)
         self.switches = list(switches)
@@ -75,6 +79,7 @@ class Trajectory:
         self.t_events, self.y_events = list(t_events), list(y_events)
         self.system = system
         self.options = dict(options or {})
+        self.version, self._stored_digest = version, digest
         self._pieces = [piece for segment in self.segments for piece in segment.pieces]
         if t_eval is None:
             self.t: Vector = np.array([start[0], *(piece.t1 for piece in self._pieces)])
@@ -152,6 +157,28 @@ class Trajectory:
         starts = np.array([segment.t0 for segment in self.segments])
         return self.segments[max(0, int(np.searchsorted(starts, t, side="right")) - 1)]
 
+    @cached_property
+    def digest(self) -> str | None:
+        """SHA-256 fingerprint of what was solved: system, start, t_span and options; None where the system is not known.
+
+        It is stored with the trajectory, and a loaded one has the digest that was stored. See
+        `filippov.fingerprint` for what counts. Equal digests mean equal input, and on one machine equal bits.
+        """
+        if self._stored_digest is not None or self.system is None:
+            return self._stored_digest
+        return self._digest_with(self.system)
+
+    def agrees_with(self, system: System | None) -> bool | None:
+        """Return whether this is the system that it was computed from, by the digest; None where one of them is not known."""
+        if system is None or self.digest is None:
+            return None
+        return self._digest_with(system) == self.digest
+
+    def _digest_with(self, system: System) -> str:
+        from filippov.fingerprint import fingerprint
+
+        return fingerprint(system, self.start[0], self.start[1], self.options)
+
     def certify(self, samples: int = 1000, system: System | None = None) -> Certificate:
         """Check the trajectory against the inclusion it claims to solve.
 
@@ -195,7 +222,8 @@ class Trajectory:
         ----------
         path : path
         system : System, optional
-            The system it solves, wanted by `certify`.
+            The system it solves, wanted by `certify`. If the digest of its input says that it was computed from
+            another one, there is an `OtherInputWarning`.
 
         Raises
         ------

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from filippov.arguments import Vector, as_callable
+from filippov.arguments import Vector, as_callable, as_number, check_count, returned
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.pieces import Piece
 
 __all__ = ["UserEvent", "as_events"]
+
+
+LARGEST = 1e300
+"""Larger values of an event are this: roots are found by interpolation, which must not overflow."""
 
 
 class UserEvent:
@@ -23,8 +28,15 @@ class UserEvent:
     def __init__(self, function: Callable[[float, Vector], float]) -> None:
         self.function = function
         terminal = getattr(function, "terminal", False)
-        self.limit = int(terminal) if terminal else None
-        self.direction = float(getattr(function, "direction", 0.0))
+        if terminal is None or isinstance(terminal, (bool, np.bool_)):
+            self.limit = 1 if terminal else None
+        else:
+            check_count("events: terminal", terminal)
+            self.limit = int(terminal)
+        try:
+            self.direction = as_number(getattr(function, "direction", 0.0))
+        except (TypeError, ValueError) as error:
+            raise InvalidTypeError(f"events: direction must be a number, {error}") from None
         self.times: list[float] = []
         self.states: list[Vector] = []
 
@@ -37,10 +49,13 @@ class UserEvent:
         """Return the times at which it changes sign on a piece, in the direction asked for."""
 
         def value(t: float) -> float:
-            height = float(self.function(t, piece.state(np.array([t]))[:, 0]))
-            if np.isnan(height):
+            height = returned("events", self.function(t, piece.state(np.array([t]))[:, 0]))
+            if height.size != 1:
+                raise InvalidInputError(f"events must return one number, got shape {height.shape}")
+            number = float(height.ravel()[0])
+            if isnan(number):
                 raise InvalidInputError(f"events must return numbers, got nan at t = {t:.17g}")
-            return height
+            return min(max(number, -LARGEST), LARGEST)  # infinite or not, it has a sign
 
         grid = np.linspace(piece.t0, piece.t1, self.INNER + 1)
         values = [value(float(t)) for t in grid]

@@ -1,9 +1,12 @@
 """Norm-constrained steepest-descent flows, their objectives and norms."""
 
 from flows.norm_flow import GradientFlow, GreedyFlow, NormalizedFlow, NormFlow, SignFlow
-from flows.norms import L1, L2, Group, GroupL1, LInf, Lp, Norm, Nuclear, Spectral, Weighted
+from flows.norms import L1, L2, Group, GroupL1, LInf, Lp, Norm, Nuclear, Polytope, Spectral, TopK, Weighted
 from flows.objectives import (
+    LinearNetwork,
     LogisticQuadratic,
+    MatrixLeastSquares,
+    MatrixSensing,
     Objective,
     Quadratic,
     RidgeLogistic,
@@ -21,13 +24,17 @@ __all__ = [
     "L1",
     "L2",
     "LInf",
+    "LinearNetwork",
     "LogisticQuadratic",
     "Lp",
+    "MatrixLeastSquares",
+    "MatrixSensing",
     "Norm",
     "NormFlow",
     "NormalizedFlow",
     "Nuclear",
     "Objective",
+    "Polytope",
     "Quadratic",
     "RidgeLogistic",
     "Separable",
@@ -36,5 +43,6 @@ __all__ = [
     "SmoothObjective",
     "Spectral",
     "Symbolic",
+    "TopK",
     "Weighted",
 ]

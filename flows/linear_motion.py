@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
-from filippov.pivoting import EPS, BoxProgram, symmetric_product
+from filippov.pivoting import EPS, BoxProgram, absolute_row_sums, largest_by_row, row_norms
 from filippov.system import Candidate, Motion
+from filippov.tableau import symmetric_product
 from flows.faces import LEVEL, Face, FaceCandidate, FaceFamily, GreedyFaces, SignFaces
 
 if TYPE_CHECKING:
@@ -26,19 +28,22 @@ if TYPE_CHECKING:
 
 __all__ = ["LinearMotion", "linear_motion"]
 
+SAFE_EXPONENT = 200
+"""Entries between 2^-200 and 2^200 are used as they are."""
+
+STRIDE = 0.25
+"""A share of the size of the states: no coordinate is carried further than that by unrefined velocities, whose rounding errors
+grow into the gradient with the distance."""
+
 GAP_TOLERANCE = 32.0
 """Gaps below this many rounding errors of the gradient are closed: hits this near in time are one event."""
 
 
 def linear_motion(objective: Quadratic, family: FaceFamily, t: float, x: Vector) -> LinearMotion:
     """Return the motion for a quadratic: pivoted where it is positive definite, otherwise selected afresh."""
-    Q = objective.Q
-    # Selection and switching are blind to the scale of f; a power of two makes them so bit for bit.
-    largest = float(np.max(np.abs(Q)))
-    scale = 2.0 ** -np.ceil(np.log2(largest)) if largest > 0 else 1.0
-    H, b = scale * Q, scale * objective.b
+    H, b = _within_range(objective.Q, objective.b)
     selector: Selector
-    if not objective.convex or objective.strong_convexity * scale <= 64.0 * EPS * x.size:
+    if not _positive_definite(H):
         selector = FreshSelector(H, family)
     elif isinstance(family, SignFaces):
         selector = SignSelector(H, family)
@@ -49,12 +54,44 @@ def linear_motion(objective: Quadratic, family: FaceFamily, t: float, x: Vector)
     return LinearMotion(H, b, family, selector, t, x)
 
 
+def _within_range(Q: Matrix, b: Vector) -> tuple[Matrix, Vector]:
+    """Return a power of two times Q and b, where squares of entries could leave the range of numbers.
+
+    Selection and switching are blind to the scale of f, and to a power of two bit for bit.
+    """
+    largest = max(float(Q.max()), -float(Q.min()))
+    exponent = float(np.ceil(np.log2(largest))) if largest > 0 else 0.0
+    if abs(exponent) <= SAFE_EXPONENT:
+        return Q, b
+    return 2.0**-exponent * Q, 2.0**-exponent * b
+
+
+def _positive_definite(H: Matrix) -> bool:
+    """Whether the least eigenvalue of H is clearly above rounding: then a Cholesky factor exists of H less that much."""
+    rounding = 64.0 * EPS * H.shape[0] * float(np.max(absolute_row_sums(H)))
+    shifted = np.array(H, order="F")
+    np.fill_diagonal(shifted, H.diagonal() - rounding)
+    _, failed = dpotrf(shifted, overwrite_a=1, clean=0)
+    return failed == 0
+
+
 class Selector(ABC):
     """Chooses the face to go on with; may keep a factor from one switch to the next."""
 
     @abstractmethod
     def candidates(self, g: Vector, on: NDArray[np.bool_], at_zero: bool) -> list[FaceCandidate]:
         """Return every face to go on with from a point with gradient g, zero or not, and undecided coordinates `on`."""
+
+    refinements: int | None = None
+    """How often what it keeps has been refined; None where it keeps nothing, or refines at each selection."""
+
+    def rate(self) -> Vector:
+        """Return H v for the velocity chosen; only where refinements are counted."""
+        raise NotImplementedError
+
+    def refined(self, face: Face) -> Vector:
+        """Return the velocity in a face anew, refined; only where refinements are counted."""
+        raise NotImplementedError
 
     @abstractmethod
     def correction(self, g: Vector, face: Face) -> Vector:
@@ -68,13 +105,13 @@ class FacePiece(LinearPiece):
 
     def __init__(self, t0: float, t1: float, x0: Vector, face: Face, velocity: Vector) -> None:
         self.t0, self.t1, self.x0 = t0, t1, x0
-        self._face, self._free_velocity = face, velocity[face.members]
+        self._face, self._free_velocity = face, velocity[face.moving]
 
     @property
     def v(self) -> Vector:  # type: ignore[override]
         """The whole velocity, (n,)."""
         velocity = self._face.fixed_velocity()
-        velocity[self._face.members] = self._free_velocity
+        velocity[self._face.moving] = self._free_velocity
         return velocity
 
 
@@ -96,25 +133,32 @@ class LinearMotion(Motion):
     ) -> None:
         self.H, self.b, self.family, self.selector = H, b, family, selector
         self.t, self.x = t, x.copy()
-        self._sizes = np.abs(H).sum(axis=1)
-        self._extent = 0.0
+        self._sizes = row_norms(H)
+        self._extent = -1.0
+        self._refined_at: int | None = None
+        self._travelled = 0.0
         self._evaluate()
-        self.on = family.surfaces_at(self.g, self._error())
-        self.at_zero = bool(np.all(np.abs(self.g) <= self._error()))
+        self.on = family.surfaces_at(self.g, self.error)
+        self.at_zero = bool(np.all(np.abs(self.g) <= self.error))
         self.face: Face | None = None
 
     def _evaluate(self) -> None:
         self.g = symmetric_product(self.H, self.x) - self.b
-        self._extent = max(self._extent, float(np.max(np.abs(self.x))))
         self.nfev += 1
+        self._reach_out()
 
-    def _error(self) -> Vector:
-        """Return the gradient components that count as zero: their rounding error, (n,).
+    def _reach_out(self) -> None:
+        """Take note of x: `error` (n,) is what of a gradient component counts as zero, its rounding error.
 
         A state near the origin has the rounding of the larger ones that it came from, so the size is that of the path.
         """
-        size = self._sizes * self._extent + np.abs(self.b)
-        return GAP_TOLERANCE * EPS * np.sqrt(self.x.size) * size
+        extent = float(np.abs(self.x).max())
+        if extent > self._extent:
+            # Rounding errors of the n terms of a component add up like the root of the sum of their squares.
+            # A little more than the extent, so that a path that creeps outwards does not ask anew at each vertex.
+            self._extent = 1.125 * extent
+            size = self._sizes * self._extent + np.abs(self.b)
+            self.error = GAP_TOLERANCE * EPS * np.sqrt(self.x.size) * size
 
     def candidates(self) -> Sequence[Candidate]:
         """Return the faces to go on with."""
@@ -124,10 +168,24 @@ class LinearMotion(Motion):
         """Take up a face and put x on its surfaces to rounding."""
         assert isinstance(candidate, FaceCandidate)
         self.face, self.v = candidate.face, candidate.velocity
-        self.x = self.x + self.selector.correction(self.g, self.face)
+        if self.selector.refinements is None:
+            self._put_on_surfaces(self.face)
+            self.rate = symmetric_product(self.H, self.v)
+            self.nfev += 1
+            return
+        self.rate = self.selector.rate() if not self.face.mode.resting else np.zeros(self.x.size)
+        if self.selector.refinements != self._refined_at or self.face.mode.resting:
+            self._evaluate()
+            self._put_on_surfaces(self.face)
+            self._refined_at, self._travelled = self.selector.refinements, 0.0
+        if self.face.mode.resting:
+            self._put_on_surfaces(
+                self.face
+            )  # what the tableau has lost in digits stands in the first correction
+
+    def _put_on_surfaces(self, face: Face) -> None:
+        self.x = self.x + self.selector.correction(self.g, face)
         self._evaluate()
-        self.rate = symmetric_product(self.H, self.v)
-        self.nfev += 1
 
     def advance(self, t_bound: float) -> Piece | None:
         """Go straight to the first gap that closes, or to t_bound."""
@@ -136,29 +194,53 @@ class LinearMotion(Motion):
         start, self.at_switch = self.t, False
         step = t_bound - start
         if not face.mode.resting:
+            self._refine_before(t_bound)
             gaps, rates = np.maximum(face.gaps(self.g), 0.0), face.gaps(self.rate)
-            closing = rates < 0
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                times = np.where(closing, gaps / -rates, np.inf)
-            first = float(np.min(times, initial=np.inf))
+            closing = (rates < 0).nonzero()[0]
+            with np.errstate(over="ignore"):
+                times = gaps[closing] / -rates[closing]
+            first = float(times.min(initial=np.inf))
             if start + first < t_bound:
                 self.at_switch, step = True, first
         piece = FacePiece(start, t_bound if not self.at_switch else start + step, self.x, face, self.v)
         self.t, self.x = piece.t1, self.x + step * self.v
-        if not np.all(np.isfinite(self.x)):
+        if not np.isfinite(self.x).all():
             raise FilippovError(f"the state overflows at t = {self.t:g}")
-        self._evaluate()
+        if self.selector.refinements is None:
+            self._evaluate()
+        else:  # carried along until the next refinement
+            self.g = self.g + step * self.rate
+            self._travelled += step * float(np.abs(self.v).max())
+            self._reach_out()
         if self.at_switch:
-            closed = closing & (gaps + step * rates <= face.gap_errors(self._error()))
-            closed[int(np.argmin(times))] = True
-            self._meet(face, closed)
+            left = gaps[closing] + step * rates[closing]
+            closed = closing[left <= face.gap_errors(self.error)[closing]]
+            self._meet(face, np.append(closed, closing[int(times.argmin())]))
         return piece if piece.t1 > piece.t0 else None
 
-    def _meet(self, face: Face, closed: NDArray[np.bool_]) -> None:
+    def _refine_before(self, t_bound: float) -> None:
+        """Refine what is carried along if the step ahead, with those since the last refinement, is long."""
+        if self.selector.refinements is None:
+            return
+        face, speed = self.face, float(np.abs(self.v).max())
+        assert face is not None
+        left = STRIDE * self._extent - self._travelled
+        if speed * (t_bound - self.t) <= left:
+            return
+        # The next gap closes within what is left if one is to have closed by its end.
+        if left > 0.0 and (face.gaps(self.g) + left / speed * face.gaps(self.rate) < 0.0).any():
+            return
+        again = self.selector.refined(face)
+        self.v, self.rate = again, self.selector.rate()
+        self._evaluate()
+        self._put_on_surfaces(face)
+        self._refined_at, self._travelled = self.selector.refinements, 0.0
+
+    def _meet(self, face: Face, closed: NDArray[np.intp]) -> None:
         """Mark which coordinates the selection must decide: those slid on and those just reached."""
-        self.on = face.members | self.family.surfaces_at(self.g, self._error())
+        self.on = face.members | self.family.surfaces_at(self.g, self.error)
         reached = face.gap_surfaces[closed]
-        self.at_zero = bool(np.any(reached == LEVEL))
+        self.at_zero = bool((reached == LEVEL).any())
         self.on[reached if not self.at_zero else slice(None)] = True
 
 
@@ -181,12 +263,48 @@ class FreshSelector(Selector):
         return face.expand(np.asarray(z, dtype=np.float64))
 
 
-class SignSelector(Selector):
-    """The box program of the l_inf flow, kept from switch to switch."""
+class ProgramSelector(Selector):
+    """Keeps a box program from switch to switch."""
+
+    program: BoxProgram | None = None
+
+    @property
+    def refinements(self) -> int | None:  # type: ignore[override]
+        """How often a program with held pivots has been refined."""
+        program = self.program
+        return program.refinements if program is not None and program.delayed else None
+
+    def rate(self) -> Vector:
+        """Return H v from the program's multipliers."""
+        assert self.program is not None
+        return self._rate(self.program)
+
+    @abstractmethod
+    def _rate(self, program: BoxProgram) -> Vector:
+        """Return H v."""
+
+    def refined(self, face: Face) -> Vector:
+        """Return the velocity in a face anew, from a refined program."""
+        assert self.program is not None
+        self.program.refine()
+        return self._velocity(self.program, face)
+
+    @abstractmethod
+    def _velocity(self, program: BoxProgram, face: Face) -> Vector:
+        """Return the program's velocity."""
+
+
+class SignSelector(ProgramSelector):
+    """The box program of the l_inf flow."""
 
     def __init__(self, H: Matrix, family: SignFaces) -> None:
         self.H, self.family = H, family
-        self.program: BoxProgram | None = None
+
+    def _rate(self, program: BoxProgram) -> Vector:
+        return program.w.copy()
+
+    def _velocity(self, program: BoxProgram, face: Face) -> Vector:
+        return program.v.copy()
 
     def candidates(self, g: Vector, on: NDArray[np.bool_], at_zero: bool) -> list[FaceCandidate]:
         """Settle the program on the coordinates with g_i = 0."""
@@ -204,8 +322,8 @@ class SignSelector(Selector):
         return self.program.tableau.solve(np.where(self.program.basis, g, 0.0))
 
 
-class GreedySelector(Selector):
-    """The simplex program of the l1 flow, bordered by its equality constraint, kept from switch to switch.
+class GreedySelector(ProgramSelector):
+    """The simplex program of the l1 flow, bordered by its equality constraint.
 
     In q = -v / weight, with the tie's signs s as border: minimise q'WHWq/2 subject to s'q = 1 and s_i q_i >= 0. The signs
     of untied coordinates are not in the border yet; a coordinate gets its entry when it joins.
@@ -213,12 +331,23 @@ class GreedySelector(Selector):
 
     def __init__(self, H: Matrix, family: GreedyFaces) -> None:
         self.H, self.family = H, family
-        self.program: BoxProgram | None = None
+        # The border's entries are of size one, and so are to be those of the matrix.
+        largest = float(np.max(largest_by_row(family.weights[:, None] * H * family.weights)))
+        self.scale = 2.0 ** -np.ceil(np.log2(largest))
+
+    def _rate(self, program: BoxProgram) -> Vector:
+        n = program.v.size - 1
+        without_border = program.w[:n] - program.K[:n, n] * program.v[n]
+        return np.asarray(without_border / (-self.scale * self.family.weights))
+
+    def _velocity(self, program: BoxProgram, face: Face) -> Vector:
+        return np.where(face.members, -self.family.weights * program.v[:-1], 0.0)
 
     def candidates(self, g: Vector, on: NDArray[np.bool_], at_zero: bool) -> list[FaceCandidate]:
         """Settle the program on the tied coordinates."""
         weights, n = self.family.weights, g.size
         if at_zero:
+            self._tie_all(g)
             return [self.family.rest(n)]
         signs = np.where(on, np.where(g >= 0, 1.0, -1.0), 0.0)
         if self.program is None:
@@ -226,17 +355,28 @@ class GreedySelector(Selector):
         program = self.program
         for j in np.flatnonzero(on & ~program.members[:n]):
             self._set_border(int(j), signs[j])
-        program.refine()
+        if not program.delayed:
+            program.refine()
         program.settle()
         basis = program.basis[:n]
         for j in np.flatnonzero(program.members[:n] & ~basis):
             self._set_border(int(j), 0.0)
         return [self.family.take(-weights * program.v[:n], np.flatnonzero(basis), g)]
 
+    def _tie_all(self, g: Vector) -> None:
+        """Take the coordinates that are not tied on arrival into the basis, so that the last correction moves them too."""
+        program = self.program
+        if program is None:
+            return
+        for j in np.flatnonzero((g != 0.0) & ~program.basis[: g.size]):
+            self._set_border(int(j), 1.0 if g[j] > 0 else -1.0)
+            if program.tableau.diagonal(int(j)) > program.curvature_floor(int(j)):
+                program.tableau.pivot(int(j))
+
     def _start(self, signs: Vector) -> BoxProgram:
         weights, n = self.family.weights, signs.size
         K = np.zeros((n + 1, n + 1))
-        K[:n, :n] = weights[:, None] * self.H * weights
+        K[:n, :n] = self.scale * (weights[:, None] * self.H * weights)
         K[:n, n] = K[n, :n] = signs
         first = int(np.flatnonzero(signs)[0])
         v = np.zeros(n + 1)
@@ -253,8 +393,7 @@ class GreedySelector(Selector):
         program = self.program
         assert program is not None
         n = program.v.size - 1
-        program.tableau.change_entry(j, n, sign - program.K[j, n])
-        program.K[j, n] = program.K[n, j] = sign
+        program.set_coefficient(j, n, sign)
         program.lower[j] = -np.inf if sign < 0 else 0.0
         program.upper[j] = np.inf if sign > 0 else 0.0
         program.members[j] = sign != 0.0
@@ -262,9 +401,14 @@ class GreedySelector(Selector):
     def correction(self, g: Vector, face: Face) -> Vector:
         """Return the displacement along the tie that makes its |g_i| equal again."""
         n, program = g.size, self.program
-        if face.mode.resting or program is None:
+        if program is None:
             return np.zeros(n)
         residual = np.zeros(n + 1)
         tied = program.basis[:n]
-        residual[:n][tied] = program.K[:n, n][tied] * face.surface_values(g)
+        if face.mode.resting:
+            # Without the border, whose inverse is that of the bordered matrix up to one rank.
+            residual[:n][tied] = (self.scale * self.family.weights * g)[tied]
+            step, border = program.tableau.solve(residual), program.tableau.column(n)
+            return self.family.weights * np.where(tied, (step - border * (step[n] / border[n]))[:n], 0.0)
+        residual[:n][tied] = program.K[:n, n][tied] * (self.scale * face.surface_values(g))
         return self.family.weights * program.tableau.solve(residual)[:n]

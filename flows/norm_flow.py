@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from filippov.arguments import Vector, as_vector
-from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
+from filippov.errors import FilippovError, InvalidTypeError
 from filippov.pivoting import EPS
-from filippov.sets import Ball, ConvexSet, Hull
+from filippov.sets import ConvexSet, Hull
 from filippov.switching import Mode
-from filippov.system import Candidate, Classification, Motion, System
-from flows.attainable import Attainable, Ties, greedy_filippov_set, sign_filippov_set
-from flows.curved_motion import GAP_TOLERANCE, CurvedMotion
-from flows.faces import FaceFamily, GreedyFaces, SignFaces
-from flows.linear_motion import linear_motion
-from flows.norms import L1, L2, LInf, Norm, Weighted
-from flows.objectives import Quadratic, SmoothObjective, Symbolic
-from flows.smooth_motion import GradientMotion, NormalizedMotion
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from filippov.system import Classification, Motion, System
+from flows.attainable import Attainable, Ties
+from flows.curved_motion import GAP_TOLERANCE
+from flows.geometry import attains_all, geometry_of
+from flows.norms import L1, L2, LInf, Norm
+from flows.objectives import SmoothObjective
+from flows.smooth_motion import GradientMotion
 
 __all__ = ["GradientFlow", "GreedyFlow", "NormFlow", "NormalizedFlow", "SignFlow"]
 
@@ -98,20 +92,25 @@ class NormFlow(_ObjectiveSystem):
     objective : SmoothObjective
         f with gradient and Hessian, such as `Quadratic` or `Symbolic`.
     norm : Norm
-        `LInf()`, `L1()`, `L2()`, or `Weighted` of the first two.
+        One of `flows.norms` whose flow has a motion (`flows.geometry.geometry_of` lists them).
+
+    Attributes
+    ----------
+    geometry : Geometry
+        What the norm knows about its faces, surfaces and motion.
 
     Notes
     -----
-    `solve` integrates the inclusion in the *face* F(x). For l_inf and l1 trajectories are made of exact segments: in
-    closed form for `Quadratic`, otherwise straight lines plus a Newton-polished partial minimiser. For l2 the flow is
-    integrated in gradient-flow time by Runge-Kutta until the gradient is at rounding.
+    `solve` integrates the inclusion in the *face* F(x). For polyhedral balls (l_inf, l1 and their weighted forms) trajectories
+    are made of exact segments: in closed form for `Quadratic`, otherwise straight lines plus a Newton-polished partial
+    minimiser. For l2 the flow is integrated in gradient-flow time by Runge-Kutta until the gradient is at rounding.
 
     Raises
     ------
     InvalidTypeError
         If an argument is not of its family.
     InvalidInputError
-        If the norm does not fit the dimension.
+        If the norm does not fit the dimension, or its flow has no motion.
     """
 
     def __init__(self, objective: SmoothObjective, norm: Norm) -> None:
@@ -119,7 +118,7 @@ class NormFlow(_ObjectiveSystem):
         if not isinstance(norm, Norm):
             raise InvalidTypeError(f"norm must be one of flows.norms, got {type(norm).__name__}")
         self.norm = norm
-        self.family = _face_family(norm, self.dim)
+        self.geometry = geometry_of(norm, self.dim)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.objective!r}, {self.norm!r})"
@@ -130,27 +129,10 @@ class NormFlow(_ObjectiveSystem):
         Gradient components within their rounding error of zero, or of a tie, count as zero or tied.
         """
         _, g, error = self._at(x)
-        return self._face(g, error)
-
-    def _face(self, g: Vector, error: Vector) -> ConvexSet:
-        if self.family is None:
-            return self.norm.face(g, tol=float(np.linalg.norm(error)))
-        return self.norm.face(
-            self._snapped(g, self.family.surfaces_at(g, error), bool(np.all(np.abs(g) <= error)))
-        )
-
-    def _snapped(self, g: Vector, on: np.ndarray, at_zero: bool) -> Vector:
-        """Return g with the undecided components exactly zero (l_inf) or exactly tied (l1)."""
-        if at_zero:
-            return np.zeros_like(g)
-        if isinstance(self.family, SignFaces):
-            return np.where(on, 0.0, g)
-        assert isinstance(self.family, GreedyFaces)
-        level = float(np.max(self.family.weights * np.abs(g)))
-        return np.where(on, np.sign(g) * level / self.family.weights, g)
+        return self.geometry.face(g, error)
 
     def filippov_set(self, x: ArrayLike, t: float = 0.0, *, ties: Ties = "set") -> ConvexSet:
-        """Return the Filippov set of the selector: -sign(g), -sign(g_i*) e_i*, or -g/||g|| (eq. (4.1), Lemma 4.2).
+        """Return the Filippov set of the selector, such as -sign(g), -sign(g_i*) e_i* or -g/||g|| (eq. (4.1), Lemma 4.2).
 
         It lies in `face(x)` and is smaller where not every sign pattern, or signed index, of the face is attained near x.
         For quadratics the attained ones are decided exactly from the Hessian's image.
@@ -180,121 +162,43 @@ class NormFlow(_ObjectiveSystem):
             `.set`, `.exact` (decided by the Hessian's image, not by sampling the gradient nearby) and `.reason`.
         """
         point, g, error = self._at(x)
-        if isinstance(self.family, SignFaces):
-            return sign_filippov_set(self.objective, point, error, weights=self.family.weights)
-        if isinstance(self.family, GreedyFaces):
-            return greedy_filippov_set(self.objective, point, error, ties, weights=self.family.weights)
-        if np.all(np.abs(g) <= error):
-            return Attainable(
-                _normalized_filippov_set(self.objective, point), True, "the Hessian's image, at first order"
-            )
-        return Attainable(self._face(g, error), True, "the gradient is not zero")
+        return self.geometry.attainable(self.objective, point, g, error, ties)
 
     def selector_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float | None:
         """Return the distance of a velocity from the Filippov set of the selector; None where that is all of the face."""
-        if self.family is None or not np.any(mode.sides == 0) or self._attains_all(x):
+        if not self.geometry.may_narrow(mode) or attains_all(self.objective, x):
             return None
         return self.attainable(x).set.distance(velocity)
-
-    def _attains_all(self, x: Vector) -> bool:
-        """Whether the Hessian is nonsingular: then every sign pattern of g occurs near x (a local homeomorphism)."""
-        mu = self.objective.strong_convexity
-        if mu is not None and mu > 0:
-            return True
-        H = self.objective.hess(x)
-        return int(np.linalg.matrix_rank(H, hermitian=True)) == self.dim
 
     def classify(self, x: ArrayLike, t: float = 0.0) -> Classification:
         """Say what kind of point x is for the flow; see `Classification`."""
         point, g, error = self._at(x)
-        motion = self.motion(0.0, point, np.inf, 1e-8, 1e-10)
-        candidates = list(motion.candidates())
-        velocities = tuple(candidate.velocity for candidate in candidates)
-        if self.family is None:
-            at_rest = candidates[0].mode.resting
-            kind = "smooth" if not at_rest else "equilibrium" if len(candidates) == 1 else "nonunique"
-            codimension = self.dim if at_rest else 0
-            return Classification(kind, codimension, (0,) if at_rest else (), velocities[0], velocities)
-        on = self.family.surfaces_at(g, error)
-        at_zero = bool(np.all(np.abs(g) <= error))
-        codimension = self.family.codimension(on, at_zero)
-        surfaces = tuple(int(i) for i in np.flatnonzero(on)) if codimension else ()
-        kind = _kind_of_point(candidates, codimension)
-        stays = min(candidates, key=lambda c: float(np.linalg.norm(c.velocity)))
-        return Classification(kind, codimension, surfaces, stays.velocity, velocities)
+        candidates = self.motion(0.0, point, np.inf, 1e-8, 1e-10).candidates()
+        return self.geometry.classify(g, error, candidates)
 
     def switching_functions(self, t: float, x: Vector) -> Vector:
-        """Return g (l_inf), the factors of the ties (l1), or nothing (l2: g = 0 has no codimension 1).
-
-        For l1, w_i |g_i| = w_j |g_j| is where w_i g_i - w_j g_j or w_i g_i + w_j g_j is zero: first all differences, then
-        all sums, over the pairs i < j in the order of `numpy.triu_indices`. Where a third w_k |g_k| is larger, nothing
-        switches.
-        """
-        if self.family is None:
-            return np.empty(0)
-        g = self.objective.grad(x)
-        if isinstance(self.family, SignFaces):
-            return g
-        assert isinstance(self.family, GreedyFaces)
-        y = self.family.weights * g
-        i, j = np.triu_indices(self.dim, 1)
-        return np.concatenate([y[i] - y[j], y[i] + y[j]])
+        """Return the switching functions of codimension 1: g for l_inf, differences and sums of components for l1, ..."""
+        return self.geometry.switching_functions(self.objective.grad(x))
 
     def field(self, t: float, x: Vector) -> Vector:
-        """Return -w sign(g) (l_inf), -w_i sign(g_i) e_i with i the argmax of w |g| (l1), or -g/||g|| (l2)."""
+        """Return the selector at x: -sign(g) for l_inf, -sign(g_i) e_i with i the argmax of |g| for l1, -g/||g|| for l2, ..."""
         g = self.objective.grad(x)
-        if not np.all(np.isfinite(g)):
-            return np.full(self.dim, np.nan)
-        if self.family is None:
-            size = float(np.linalg.norm(g))
-            return -g / size if size > 0.0 else np.zeros(self.dim)
-        if isinstance(self.family, SignFaces):
-            signs: Vector = -self.family.weights * np.sign(g)
-            return signs
-        assert isinstance(self.family, GreedyFaces)
-        v = np.zeros(self.dim)
-        top = int(np.argmax(self.family.weights * np.abs(g)))
-        v[top] = -self.family.weights[top] * np.sign(g[top])
-        return v
+        return self.geometry.field(g) if np.all(np.isfinite(g)) else np.full(self.dim, np.nan)
 
     def motion(
         self, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str = "DOP853"
     ) -> Motion:
         """Return the motion that fits norm and objective: closed form, Newton-polished, or Runge-Kutta."""
-        if self.family is None:
-            return NormalizedMotion(self.objective, t, x, rtol, atol)
-        quadratic = _as_quadratic(self.objective)
-        if quadratic is not None:
-            return linear_motion(quadratic, self.family, t, x)
-        variation = self.objective.hessian_variation(self.norm.dual.value)
-        return CurvedMotion(self.objective, self.family, variation, t, x)
+        return self.geometry.motion(self.objective, t, x, t_end, rtol, atol, method)
 
     def inclusion_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float:
-        """Return the distance of the velocity from the face, the mode's sliding components of g taken as zero or tied."""
-        g = self.objective.grad(x)
-        if self.family is None:
-            at_zero = mode.resting
-            return self.norm.face(np.zeros_like(g) if at_zero else g).distance(velocity)
-        on = mode.sides == 0
-        if not on.any():
-            return self.norm.face(g).distance(velocity)
-        at_zero = mode.resting
-        return self.norm.face(self._snapped(g, on, at_zero)).distance(velocity)
+        """Return the distance of the velocity from the face, the mode's sliding surfaces taken as exactly reached."""
+        return self.geometry.inclusion_distance(self.objective, x, velocity, mode)
 
     def surface_values(self, t: float, x: Vector, mode: Mode) -> tuple[Vector, Vector]:
-        """Return g on the sliding coordinates (l_inf), its differences on the tie (l1), or g at rest."""
-        g = self.objective.grad(x)
+        """Return the functions of g that vanish in the mode: g on sliding coordinates (l_inf), differences on a tie (l1), ..."""
         scales = self.objective.gradient_error(x) / EPS
-        if mode.resting:
-            return g, scales
-        on = mode.sides == 0
-        if self.family is None or not on.any():
-            return np.empty(0), np.empty(0)
-        if isinstance(self.family, SignFaces):
-            return g[on], scales[on]
-        assert isinstance(self.family, GreedyFaces)
-        y = self.family.weights[on] * np.abs(g[on])
-        return y - np.mean(y), self.family.weights[on] * scales[on] + float(np.max(scales[on]))
+        return self.geometry.surface_values(self.objective.grad(x), scales, mode)
 
 
 class SignFlow(NormFlow):
@@ -325,65 +229,3 @@ class NormalizedFlow(NormFlow):
 
     def __repr__(self) -> str:
         return f"NormalizedFlow({self.objective!r})"
-
-
-def _face_family(norm: Norm, dim: int) -> FaceFamily | None:
-    """Return the faces of a polyhedral ball, None for the Euclidean ball."""
-    base, weights = norm, np.ones(dim)
-    if isinstance(norm, Weighted):
-        base, weights = norm.norm, np.array(norm.w, dtype=np.float64)
-        if weights.size != dim:
-            raise InvalidInputError(f"norm must have {dim} weights, got {weights.size}")
-    if isinstance(base, LInf):
-        return SignFaces(weights)
-    if isinstance(base, L1):
-        return GreedyFaces(weights)
-    if isinstance(norm, L2):
-        return None
-    raise InvalidInputError(
-        f"norm must be LInf, L1, L2 or a Weighted of the first two, got {norm!r}: its flow has no motion yet"
-    )
-
-
-def _as_quadratic(objective: SmoothObjective) -> Quadratic | None:
-    """Return the quadratic with the same gradient, where there is one."""
-    if isinstance(objective, Symbolic):
-        return objective.quadratic
-    return objective if isinstance(objective, Quadratic) else None
-
-
-def _kind_of_point(candidates: Sequence[Candidate], codimension: int) -> str:
-    if len(candidates) > 1:
-        stays = any(candidate.mode.codimension >= codimension for candidate in candidates)
-        return "repelling" if stays else "nonunique"
-    mode = candidates[0].mode
-    if mode.resting:
-        return "equilibrium"
-    if codimension == 0:
-        return "smooth"
-    if mode.codimension > 0:
-        slack = _bound_slack(candidates[0])
-        return "tangency" if slack <= 1e-12 else "sliding"
-    return "crossing"
-
-
-def _bound_slack(candidate: Candidate) -> float:
-    """Return how far the sliding velocity is from the edge of its face, relative to the face."""
-    from flows.faces import FaceCandidate
-
-    assert isinstance(candidate, FaceCandidate)
-    return float(np.min(candidate.face.slacks(candidate.velocity), initial=1.0))
-
-
-def _normalized_filippov_set(objective: SmoothObjective, x: Vector) -> ConvexSet:
-    """Return the Filippov set of -g/||g|| at g = 0: the unit ball of the Hessian's image."""
-    H = objective.hess(x)
-    values, vectors = np.linalg.eigh(H)
-    image = vectors[:, np.abs(values) > 64.0 * EPS * x.size * float(np.max(np.abs(values), initial=0.0))]
-    if image.shape[1] == x.size:
-        return Ball(np.zeros(x.size), 1.0)
-    if image.shape[1] == 1:
-        return Hull(np.array([image[:, 0], -image[:, 0]]))
-    raise FilippovError(
-        f"the Hessian is singular (rank {image.shape[1]} of {x.size}): the Filippov set is not a ball"
-    )

@@ -33,7 +33,7 @@ from flows.arrival import polish_zero
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
-__all__ = ["GradientMotion", "NormalizedMotion"]
+__all__ = ["FlowTimePiece", "GradientMotion", "NormalizedMotion"]
 
 RESIDUAL = 64.0
 """The gradient is zero below this many rounding errors of it."""
@@ -100,23 +100,25 @@ class GradientMotion(Motion):
         return _GradientPiece(self._solver.dense_output(), self._gradient, t0, self.t)
 
 
-class _NormalizedPiece(Piece):
+class FlowTimePiece(Piece):
     """One step in gradient-flow time; t is inverted for s where a state is asked for.
 
     The dense output is of (x - origin, t), and `gradient` takes x - origin: near the minimiser it is small and stays
-    accurate.
+    accurate. `descent` gives dx/dt from a gradient.
     """
 
     def __init__(
         self,
-        dense: DenseOutput,
+        dense: Callable[[float], Vector],
         gradient: Callable[[Vector], Vector],
+        descent: Callable[[Vector], Vector],
         origin: Vector,
         s_span: tuple[float, float],
         t0: float,
         t1: float,
     ) -> None:
-        self._dense, self._gradient, self._origin, self._s = dense, gradient, origin, s_span
+        self._dense, self._gradient, self._descent = dense, gradient, descent
+        self._origin, self._s = origin, s_span
         self._t_span = (t0, t1)
         self.t0, self.t1 = t0, t1
 
@@ -138,9 +140,8 @@ class _NormalizedPiece(Piece):
         return self._origin[:, None] + self._displacements(t)
 
     def velocity(self, t: Vector) -> Matrix:
-        """Return -g/||g|| at the states, shape (n, m)."""
-        gradients = np.stack([self._gradient(z) for z in self._displacements(t).T], axis=1)
-        return np.asarray(-gradients / np.linalg.norm(gradients, axis=0))
+        """Return the velocity that the gradient at the states asks for, shape (n, m)."""
+        return np.stack([self._descent(self._gradient(z)) for z in self._displacements(t).T], axis=1)
 
 
 class NormalizedMotion(Motion):
@@ -177,6 +178,25 @@ class NormalizedMotion(Motion):
         self._resting = self._arrived = False
         self._leaving: Vector | None = None
 
+    def in_flow_time(self, g: Vector) -> tuple[Vector, float]:
+        """Return dx/ds and dt/ds from the gradient: -g and ||g||."""
+        return -g, float(np.linalg.norm(g))
+
+    def descent(self, g: Vector) -> Vector:
+        """Return dx/dt from the gradient."""
+        velocity, speed = self.in_flow_time(g)
+        return velocity / speed
+
+    def length(self, d: Vector) -> float:
+        """Return the time that a displacement takes at unit speed."""
+        return float(np.linalg.norm(d))
+
+    def unstable_directions(self) -> Sequence[Vector]:
+        """Return the velocities that leave g = 0, where f is not convex."""
+        values, vectors = np.linalg.eigh(self.objective.hess(self.x))
+        unstable = vectors[:, values < -64.0 * EPS * values.size * np.max(np.abs(values))]
+        return [sign * q for q in unstable.T for sign in (1.0, -1.0)]
+
     def _negligible(self, x: Vector, g: Vector) -> bool:
         return bool(np.linalg.norm(g) <= RESIDUAL * np.linalg.norm(self.objective.gradient_error(x)))
 
@@ -186,13 +206,11 @@ class NormalizedMotion(Motion):
         moving = Mode([1], 0)
         g = self._gradient(self.x)
         if not self._arrived and not self._negligible(self.x, g):
-            return [Candidate(-g / np.linalg.norm(g), moving)]
+            return [Candidate(self.descent(g), moving)]
         rest = Candidate(np.zeros(n), Mode([0], n, resting=True))
         if self.objective.convex:
             return [rest]
-        values, vectors = np.linalg.eigh(self.objective.hess(self.x))
-        unstable = vectors[:, values < -64.0 * EPS * n * np.max(np.abs(values))]
-        return [rest, *(Candidate(sign * q, moving) for q in unstable.T for sign in (1.0, -1.0))]
+        return [rest, *(Candidate(v, moving) for v in self.unstable_directions())]
 
     def enter(self, candidate: Candidate) -> None:
         """Take up motion or rest."""
@@ -225,7 +243,7 @@ class NormalizedMotion(Motion):
         target = (
             self.x if self._target is None and not self._at_saddle else polish_zero(self.objective, self.x)
         )
-        distance = float(np.linalg.norm(target - self.x))
+        distance = self.length(target - self.x)
         if self.t + distance >= t_bound:
             return self._straight((target - self.x) / distance, t_bound - self.t)
         piece = None
@@ -252,8 +270,8 @@ class NormalizedMotion(Motion):
         t1 = float(solver.y[-1])
         self._standstill = 0 if t1 > t0 else self._standstill + 1
         s_span = (s0, float(solver.t))
-        piece = _NormalizedPiece(
-            solver.dense_output(), self._seen_from_origin(), self._origin, s_span, t0, t1
+        piece = FlowTimePiece(
+            solver.dense_output(), self._seen_from_origin(), self.descent, self._origin, s_span, t0, t1
         )
         self.t, self.x = t1, self._origin + solver.y[:-1]
         if t1 >= t_bound:
@@ -266,8 +284,7 @@ class NormalizedMotion(Motion):
         origin, gradient = self._origin, self._seen_from_origin()
 
         def field(_: float, z: Vector) -> Vector:
-            g = gradient(z[:-1])
-            return np.append(-g, np.linalg.norm(g))
+            return np.append(*self.in_flow_time(gradient(z[:-1])))
 
         start = np.append(self.x - origin if displacement is None else displacement, self.t)
         # A vector of absolute tolerances is documented, and changed on the way below; the type stubs know neither.

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from filippov.errors import FilippovError, InvalidInputError
+from filippov.whole_files import replacing
 
 __all__ = ["list_scripts", "run_script", "scripts"]
 
@@ -77,7 +78,8 @@ def run_script(name: str, out: Path, *, show: bool = False) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for k, figure in enumerate(figures, start=1):
         path = out / (f"{matching[0]}.png" if len(figures) == 1 else f"{matching[0]}-{k}.png")
-        figure.savefig(path, dpi=150)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=150)
         print(f"Wrote {path}")
     if show:
         plt.show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -157,9 +158,13 @@ def _numbers(name: str, text: str) -> list[float]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; an error of this library becomes one line on standard error and exit code 1."""
+    """Run the command; an error of this library or of a file becomes one line on standard error and exit code 1."""
+    # A batch system's end of time is an interruption too: the part computed is written.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(args=arguments)
-    except FilippovError as error:
+    except (FilippovError, OSError) as error:
         print(f"filippov: {error}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from filippov.arguments import as_vector
-from filippov.command.simulate import console, print_switches, write_files
-from filippov.errors import FilippovError, InvalidInputError
+from filippov.command.simulate import console, keeping_the_part, print_switches, write_files
+from filippov.errors import InvalidInputError
 from filippov.solve import solve
 from filippov.symbolic_systems import SymbolicSystem, from_sympy
 
@@ -78,7 +78,7 @@ def simulate_ode(
         raise InvalidInputError("t must be given: the end time")
     start = as_vector("x0", x0, system.dim)
     console.print(repr(system), markup=False, highlight=False)
-    try:
+    with keeping_the_part(system, out):
         trajectory = solve(
             system,
             (0.0, t),
@@ -89,11 +89,6 @@ def simulate_ode(
             nonunique=nonunique,
             progress=progress,
         )
-    except FilippovError as error:
-        if error.trajectory is not None and error.trajectory.segments:
-            write_files(error.trajectory, system, out)
-            console.print(f"The part computed, to t = {error.trajectory.t_end:.6g}, is in {out}.")
-        raise
     print_switches(trajectory, [str(h) for h in system.surface_expressions])
     end = ", ".join(f"{value:.12g}" for value in trajectory.y[:, -1])
     console.print(

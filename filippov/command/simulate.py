@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -14,15 +18,27 @@ from filippov.command.sources import default_end, flow_of, read_source
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.solve import solve
 from filippov.trajectory import Trajectory
+from filippov.whole_files import replacing
 from flows import SignFlow, SmoothObjective, Symbolic
 
 if TYPE_CHECKING:
     from filippov.system import System
 
-__all__ = ["draw_portrait", "flow_of", "print_switches", "section_4_4", "simulate", "write_files"]
+__all__ = [
+    "draw_portrait",
+    "flow_of",
+    "keeping_the_part",
+    "print_switches",
+    "section_4_4",
+    "simulate",
+    "write_files",
+]
 
 SHOWN = 40
 """Rows of the switch table on the screen; the file has them all."""
+
+INTERRUPTED = 130
+"""The exit code of an interrupted command, as a shell reports it."""
 
 console = Console()
 
@@ -43,17 +59,31 @@ def simulate(
     objective, start = given.objective, given.start
     system = flow_of(objective, norm)
     end = default_end(objective, start) if t is None else t
-    try:
+    with keeping_the_part(system, out):
         trajectory = solve(system, (0.0, end), start, nonunique=nonunique, progress=progress)
-    except FilippovError as error:
-        if error.trajectory is not None and error.trajectory.segments:
-            write_files(error.trajectory, system, out)
-            console.print(f"The part computed, to t = {error.trajectory.t_end:.6g}, is in {out}.")
-        raise
     console.print(repr(system))
     _report(trajectory, objective)
     write_files(trajectory, system, out)
     console.print(f"Wrote trajectory.npz, switches.csv and trajectory.png to {out}.")
+
+
+@contextmanager
+def keeping_the_part(system: System, out: Path) -> Iterator[None]:
+    """Write the part of a trajectory that was computed when `solve` fails or is interrupted, and say where it is."""
+    try:
+        yield
+    except (FilippovError, KeyboardInterrupt) as error:
+        part: Trajectory | None = getattr(error, "trajectory", None)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        if part is not None and part.segments:
+            write_files(part, system, out)
+            console.print(f"The part computed, to t = {part.t_end:.6g}, is in {out}.")
+        elif interrupted:
+            console.print("Nothing was computed yet.")
+        if interrupted:
+            print("filippov: interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        raise
 
 
 def section_4_4(out: Path) -> None:
@@ -70,7 +100,8 @@ def section_4_4(out: Path) -> None:
         write_files(trajectory, system, out / f"a={a}")
         _draw_path(axis, trajectory, float(a))
     path = out / "section-4.4.png"
-    figure.savefig(path, dpi=150)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
     plt.close(figure)
     console.print(f"Wrote {path}, and the files of each run to {out}/a=0.5 and {out}/a=2.")
 
@@ -92,7 +123,8 @@ def draw_portrait(
     drawn = portrait(flow_of(objective, norm), (xlim[0], xlim[1]), (ylim[0], ylim[1]), starts=starts)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "portrait.png"
-    plt.figure(drawn.ax.get_figure(root=True)).savefig(path, dpi=150)
+    with replacing(path) as temporary:
+        plt.figure(drawn.ax.get_figure(root=True)).savefig(temporary, dpi=150)
     plt.close("all")
     console.print(
         f"Wrote {path}: {len(drawn.curves)} switching curves, {len(drawn.points)} special points, "
@@ -134,14 +166,15 @@ def write_files(trajectory: Trajectory, system: System, out: Path) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     trajectory.save(out / "trajectory.npz")
-    with (out / "switches.csv").open("w", newline="") as file:
+    with replacing(out / "switches.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["t", "kind", "surfaces", "codimension", *(f"x{i}" for i in range(trajectory.dim))])
         for s in trajectory.switches:
             surfaces = " ".join(str(i) for i in s.surfaces)
             writer.writerow([repr(s.t), s.kind, surfaces, s.codimension, *(repr(float(v)) for v in s.x)])
     figure = trajectory_figure(trajectory, system)
-    figure.savefig(out / "trajectory.png", dpi=150)
+    with replacing(out / "trajectory.png") as temporary:
+        figure.savefig(temporary, dpi=150)
     plt.close(figure)
 
 

@@ -28,6 +28,7 @@ from filippov.command.sources import NORMS, default_end, flow_of, read_source
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.plotting import LINE_COLOURS
 from filippov.solve import solve
+from filippov.whole_files import replacing
 from flows import L1, L2, LInf
 
 if TYPE_CHECKING:
@@ -187,7 +188,8 @@ def verify(
     out.mkdir(parents=True, exist_ok=True)
     report.to_json(out / "verify.json")
     figure = report.figure()
-    figure.savefig(out / "verify.png", dpi=150)
+    with replacing(out / "verify.png") as temporary:
+        figure.savefig(temporary, dpi=150)
     plt.close(figure)
     console = Console()
     console.print(report.rich_table())

@@ -3,6 +3,9 @@
 from flows.faces.face import LEVEL, Curvature, Face, FaceCandidate, FaceFamily, ThirdDerivative
 from flows.faces.greedy import GreedyFace, GreedyFaces
 from flows.faces.sign import SignFace, SignFaces
+from flows.faces.top_k import TopKFaces
+from flows.faces.top_k_face import TopKFace
+from flows.faces.vertex import VertexFace, VertexFaces
 
 __all__ = [
     "LEVEL",
@@ -15,4 +18,8 @@ __all__ = [
     "SignFace",
     "SignFaces",
     "ThirdDerivative",
+    "TopKFace",
+    "TopKFaces",
+    "VertexFace",
+    "VertexFaces",
 ]

@@ -75,19 +75,26 @@ class Face(ABC):
     Attributes
     ----------
     mode : Mode
-    members : (n,) array of bool
-        The coordinates that the mode slides on or, for l1, that are tied (a lone vertex too).
-    gap_surfaces : (k,) array of int
-        For each gap, the surface that is reached when it closes; `LEVEL` where the whole gradient vanishes.
+    members : array of bool
+        What the mode slides on or ties, as `FaceFamily.surfaces_at` says it: coordinates (for l1 a lone vertex too), or the
+        vertices of a ball that is given by them.
+    gap_surfaces : (k,) or (k, 2) array of int
+        For each gap, the entry of `members` (or both) that is undecided when it closes; `LEVEL` where the whole gradient
+        vanishes.
     """
 
     mode: Mode
     members: NDArray[np.bool_]
     gap_surfaces: NDArray[np.intp]
 
+    @property
+    def moving(self) -> NDArray[np.bool_]:
+        """The coordinates whose velocity the face does not fix, (n,) bool."""
+        return self.members
+
     @abstractmethod
     def fixed_velocity(self) -> Vector:
-        """Return a fresh (n,) array of the velocities that the face fixes; zero at its members."""
+        """Return a fresh (n,) array of the velocities that the face fixes; zero at the others."""
 
     @abstractmethod
     def gaps(self, g: Vector) -> Vector:
@@ -151,7 +158,7 @@ class FaceFamily(ABC):
 
     @abstractmethod
     def surfaces_at(self, g: Vector, error: Vector) -> NDArray[np.bool_]:
-        """Return the coordinates whose velocity is not fixed by g, given its rounding error: (n,) bool."""
+        """Return what g does not fix, given its rounding error: coordinates, (n,) bool, or vertices, (m,) bool."""
 
     @abstractmethod
     def codimension(self, on: NDArray[np.bool_], at_zero: bool) -> int:
@@ -166,8 +173,8 @@ class FaceFamily(ABC):
         Parameters
         ----------
         g, hessian : (n,) and (n, n) arrays
-        on : (n,) array of bool
-            The coordinates whose velocity the gradient does not fix.
+        on : array of bool
+            What the gradient does not fix, as `surfaces_at` says it.
         at_zero : bool
             Whether the whole gradient is zero.
         third : ThirdDerivative or None

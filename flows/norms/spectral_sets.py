@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from filippov.arguments import Matrix, Vector, as_vector
 from filippov.sets import Ball, ConvexSet
 from filippov.sets.quadratic_form import QuadraticForm, least_norm_inverse, without_rounding
+from flows.norms.spectral_quadratic import SpectralBall, least_quadratic
 
 __all__ = ["NuclearBall", "NuclearFace", "SpectralFace"]
 
@@ -97,7 +98,8 @@ class SpectralFace(_MatrixSet):
     def minimize_quadratic(self, H: ArrayLike) -> Vector:
         """Return argmin { v'Hv : v in the set }, least-norm if H is singular.
 
-        Closed form (as for `Ball`) where left or right has one column, the generic iteration above.
+        Closed form (as for `Ball`) where left or right has one column; above, `least_quadratic` (to rounding) if H is
+        regular and the generic iteration if it is not.
 
         Raises
         ------
@@ -110,7 +112,13 @@ class SpectralFace(_MatrixSet):
         if self.is_point:
             return self.center.ravel().copy()
         if min(self.left.shape[1], self.right.shape[1]) > 1:
-            return super().minimize_quadratic(H)
+            if form.singular:
+                return super().minimize_quadratic(H)
+            moves: Matrix = np.asarray(np.kron(self.left, self.right), dtype=np.float64)
+            curved: Matrix = form.matrix @ moves
+            ball = SpectralBall((self.left.shape[1], self.right.shape[1]))
+            core, _ = least_quadratic(moves.T @ curved, np.asarray(self.center.ravel() @ curved), ball)
+            return np.asarray(self.center.ravel() + moves @ core)
         # v = c + B w, w in the unit ball. With c split into the part along B and the rest, w moves in a
         # shifted ball.
         basis = np.kron(self.left, self.right)

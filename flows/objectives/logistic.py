@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from filippov.arguments import Matrix, Vector, as_callable, as_matrix, as_symmetric, as_vector
+from filippov.arguments import Matrix, Vector, as_callable, as_matrix, as_number, as_symmetric, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
 from flows.objectives.objective import SmoothObjective, rounding_factor
 from flows.objectives.quadratic import absolute_row_sums, least_eigenvalue
@@ -191,7 +191,7 @@ class RidgeLogistic(_LogisticSum):
                 f"y must hold labels -1 and 1, got {self.y[wrong[0]]:g} at {int(wrong[0])}"
             )
         try:
-            self.mu = float(mu)
+            self.mu = as_number(mu)
         except (TypeError, ValueError):
             raise InvalidTypeError(f"mu must be a number >= 0, got {type(mu).__name__}") from None
         if not (np.isfinite(self.mu) and self.mu >= 0):

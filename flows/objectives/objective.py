@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Matrix, Vector, as_callable, as_vector
+from filippov.arguments import Matrix, Vector, as_callable, as_number, as_vector, real_array
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
 
 __all__ = ["EPS", "Objective", "SmoothObjective", "rounding_factor"]
@@ -60,7 +60,7 @@ class SmoothObjective(ABC):
 
     def _point(self, x: ArrayLike, name: str = "x") -> Vector:
         try:
-            point = np.asarray(x, dtype=np.float64)
+            point = real_array(x)
         except (TypeError, ValueError):
             raise InvalidTypeError(
                 f"{name} must be a vector of shape ({self.dim},), got {type(x).__name__}"
@@ -282,7 +282,7 @@ class Objective(SmoothObjective):
 def returned_array(name: str, result: Any, shape: tuple[int, ...]) -> Any:
     """Return what the callable `name` gave as a float array, or raise naming it and the expected shape."""
     try:
-        array = np.asarray(result, dtype=np.float64)
+        array = real_array(result)
     except (TypeError, ValueError):
         raise InvalidTypeError(
             f"{name} must return numbers of shape {shape}, got {type(result).__name__}"
@@ -308,7 +308,7 @@ def given_convexity(value: float | None) -> float | None:
     if value is None:
         return None
     try:
-        mu = float(value)
+        mu = as_number(value)
     except (TypeError, ValueError):
         raise InvalidTypeError(f"strong_convexity must be a number, got {type(value).__name__}") from None
     if not np.isfinite(mu):

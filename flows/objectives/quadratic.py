@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
+from scipy.sparse import eye_array, issparse
 
 from filippov.arguments import Matrix, Vector, as_callable, as_symmetric, as_vector
 from filippov.errors import FilippovError
+from filippov.sparse_factor import Sparse, positive_factor
 from flows.objectives.objective import EPS, SmoothObjective, rounding_factor
+from flows.objectives.sparse_symmetric import as_sparse_symmetric, least_sparse_eigenvalue
 
 __all__ = ["Quadratic", "absolute_row_sums", "least_eigenvalue"]
 
 
 def absolute_row_sums(M: Matrix) -> Vector:
     """Return L_i = sum_j |M_ij| of a symmetric M: diag(L) - M is diagonally dominant, so M <= diag(L)."""
-    sums: Vector = np.abs(M).sum(axis=1)
+    sums: Vector = np.asarray(abs(M).sum(axis=1))
     sums.flags.writeable = False
     return sums
 
@@ -38,25 +42,34 @@ class Quadratic(SmoothObjective):
 
     Parameters
     ----------
-    Q : array_like of shape (n, n)
-        Symmetric; need not be definite.
+    Q : array_like or scipy.sparse matrix of shape (n, n)
+        Symmetric; need not be definite. A sparse one stays sparse: `hess` returns it, and nothing dense of its size is formed.
     b : array_like of shape (n,), optional
         Zero by default.
 
     Attributes
     ----------
     Q, b : ndarray
-        Read-only.
+        Read-only. Q is a `scipy.sparse.csr_array` where a sparse matrix was given.
+    is_sparse : bool
+        Whether Q is sparse.
     """
 
     is_quadratic = True
 
-    def __init__(self, Q: ArrayLike, b: ArrayLike | None = None) -> None:
-        self.Q: Matrix = as_symmetric("Q", Q)
+    def __init__(self, Q: ArrayLike | Sparse, b: ArrayLike | None = None) -> None:
+        self.is_sparse = bool(issparse(Q))
+        # What a dense and a sparse matrix are asked for here (products, sums, abs) they answer alike.
+        self.Q: Matrix = cast(Matrix, as_sparse_symmetric("Q", Q)) if self.is_sparse else as_symmetric("Q", Q)
         super().__init__(self.Q.shape[0])
         self.b: Vector = np.zeros(self.dim) if b is None else as_vector("b", b, self.dim)
-        self.Q.flags.writeable = False
+        if not self.is_sparse:
+            self.Q.flags.writeable = False
         self.b.flags.writeable = False
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the factor out: it is bound to the process that made it, and soon made again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_inverse"}
 
     def value(self, x: ArrayLike) -> float:
         """Return x'Qx / 2 - b'x."""
@@ -69,7 +82,7 @@ class Quadratic(SmoothObjective):
         return result
 
     def hess(self, x: ArrayLike) -> Matrix:
-        """Return Q (read-only)."""
+        """Return Q (read-only), a `csr_array` where Q is sparse."""
         self._point(x)
         return self.Q
 
@@ -82,11 +95,16 @@ class Quadratic(SmoothObjective):
     def gradient_error(self, x: ArrayLike) -> Vector:
         """Return c (|Q| |x| + |b|), the rounding of Qx - b, shape (n,)."""
         result: Vector = self._absolute_Q @ np.abs(self._point(x)) + np.abs(self.b)
-        return rounding_factor(self.dim) * result
+        return rounding_factor(self._terms) * result
 
     @cached_property
     def _absolute_Q(self) -> Matrix:
-        return np.abs(self.Q)
+        return abs(self.Q)
+
+    @cached_property
+    def _terms(self) -> int:
+        """The number of terms that a component of Qx adds up."""
+        return int(np.max(np.diff(cast(Sparse, self.Q).indptr))) if self.is_sparse else self.dim
 
     def hessian_variation(self, dual_norm: Callable[[Vector], float]) -> tuple[float, float]:
         """Return (0, 0): the Hessian is constant."""
@@ -99,24 +117,32 @@ class Quadratic(SmoothObjective):
         return absolute_row_sums(self.Q)
 
     @cached_property
-    def _factor(self) -> tuple[Matrix, bool] | None:
-        """The Cholesky factor of Q, None where Q is not positive definite."""
+    def _inverse(self) -> Callable[[Vector], Vector] | None:
+        """Multiplication by the inverse of Q by a triangular factor, None where Q is not positive definite."""
+        if self.is_sparse:
+            sparse = positive_factor(self.Q)
+            return None if sparse is None else sparse.solve
         try:
-            matrix, lower = cho_factor(self.Q)
+            factor = cho_factor(self.Q)
         except LinAlgError:
             return None
-        return matrix, lower
+        return lambda r: np.asarray(cho_solve(factor, r))
 
     @cached_property
     def convex(self) -> bool:
         """Whether Q is positive semidefinite (to rounding)."""
         # A Cholesky factor settles it at a fraction of the price of eigenvalues.
-        return self._factor is not None or self.strong_convexity >= 0
+        return self._inverse is not None or self.strong_convexity >= 0
 
     @cached_property
     def strong_convexity(self) -> float:
-        """The least eigenvalue of Q: 0.0 where it is zero to rounding, negative where f is not convex."""
-        return least_eigenvalue(self.Q)
+        """The least eigenvalue of Q: 0.0 where it is zero to rounding, negative where f is not convex.
+
+        For a sparse Q a lower bound for it, found by Lanczos and proved by inertia: about 1e-8 below where Q is definite.
+        """
+        if not self.is_sparse:
+            return least_eigenvalue(self.Q)
+        return least_sparse_eigenvalue(self.Q, positive_factor(self.Q))
 
     def minimize(self, start: ArrayLike | None = None) -> tuple[Vector, float]:
         """Return (x*, f(x*)); of several minimisers the one nearest to `start` (default: the origin).
@@ -127,16 +153,16 @@ class Quadratic(SmoothObjective):
             If f is unbounded below: Q has a negative eigenvalue, or b a part in the kernel of Q.
         """
         x0 = np.zeros(self.dim) if start is None else as_vector("start", start, self.dim)
-        if self._factor is not None:
-            x = np.asarray(cho_solve(self._factor, self.b))
-            x = x - cho_solve(self._factor, self.Q @ x - self.b)
+        if self._inverse is not None:
+            x = self._inverse(self.b)
+            x = x - self._inverse(self.Q @ x - self.b)
             self._check_stationary(x)
         elif not self.convex:
             raise FilippovError(
                 f"minimize: {self!r} is unbounded below, Q has the eigenvalue {self.strong_convexity:.3g}"
             )
         else:
-            x = self._nearest_minimizer(x0)
+            x = self._nearest_sparse_minimizer(x0) if self.is_sparse else self._nearest_minimizer(x0)
         return x, self.value(x)
 
     def _nearest_minimizer(self, start: Vector) -> Vector:
@@ -149,6 +175,29 @@ class Quadratic(SmoothObjective):
         # The second pass removes the rounding of the first.
         for _ in range(2):
             x = x - V @ (inverse * (V.T @ self.grad(x)))
+        self._check_stationary(x)
+        return x
+
+    def _nearest_sparse_minimizer(self, start: Vector) -> Vector:
+        """Proximal point steps x - (Q + d I)^{-1} grad(x): they leave the part of x in the kernel of Q alone.
+
+        d = 1e-4 ||Q|| keeps that true to 1e-12 in spite of rounding; an eigenvalue m shrinks its part of the gradient by
+        d / (d + m) a step.
+        """
+        shift = 1e-4 * float(np.max(self.coordinate_smoothness))
+        if shift == 0.0:
+            self._check_stationary(start)
+            return start
+        factor = positive_factor(self.Q + shift * eye_array(self.dim, format="csr"))
+        assert factor is not None
+        x, before = start, np.inf
+        g = self.grad(x)
+        # A halving in twenty steps still counts as progress; what is left when it stops is judged by its size.
+        while float(np.linalg.norm(g)) <= 0.5 * before and before > 0.0:
+            before = float(np.linalg.norm(g))
+            for _ in range(20):
+                x = x - factor.solve(g)
+                g = self.grad(x)
         self._check_stationary(x)
         return x
 

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["Symbolic"]
 
 
+_MAX_OPERATIONS = 100_000
+"""Of all derivatives of one order together, written out: some seconds of sympy's work."""
+
+_MAX_EXTREMA = 16
+"""Arguments of Max and Min: differentiated, each is compared with all others, for all others."""
+
+
 def _softplus(u: float) -> float:
     """Return log(1 + exp(u)) without overflow."""
     return max(u, 0.0) + math.log1p(math.exp(-abs(u)))
@@ -95,7 +102,49 @@ def _derivative(expr: Any, symbol: Any) -> Any:
     """Return the derivative, at a kink (of Abs, Max, ...) without the impulse: as it is almost everywhere."""
     import sympy
 
-    return expr.diff(symbol).replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
+    derivative = expr.diff(symbol)
+    if not derivative.has(sympy.DiracDelta):
+        return derivative
+    return derivative.replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
+
+
+def _derivatives(formulas: Sequence[Any], symbols: Sequence[Any]) -> list[Any]:
+    """Return all derivatives, formula by formula, or refuse a formula whose derivatives would fill the memory."""
+    found: list[Any] = []
+    sizes: dict[Any, int] = {}
+    left = _MAX_OPERATIONS
+    for formula in formulas:
+        for symbol in symbols:
+            if _differentiated(formula, symbol, sizes, {}) <= left:
+                found.append(_derivative(formula, symbol))
+                left -= _operations(found[-1], sizes)
+            else:
+                left = -1
+            if left < 0:
+                raise InvalidInputError(
+                    f"expression is too large: its derivatives have more than {_MAX_OPERATIONS} operations"
+                )
+    return found
+
+
+def _operations(expr: Any, sizes: dict[Any, int]) -> int:
+    """Return the number of operations in a formula as it would be written out."""
+    if not expr.args:
+        return 0
+    if expr not in sizes:
+        sizes[expr] = 1 + sum(_operations(argument, sizes) for argument in expr.args)
+    return sizes[expr]
+
+
+def _differentiated(expr: Any, symbol: Any, sizes: dict[Any, int], known: dict[Any, int]) -> int:
+    """Return about the operations in a derivative: each factor of a product is differentiated among all others."""
+    if not expr.args or not expr.has(symbol):
+        return 0
+    if expr not in known:
+        inner = [_differentiated(argument, symbol, sizes, known) for argument in expr.args]
+        times = sum(count > 0 or argument == symbol for count, argument in zip(inner, expr.args, strict=True))
+        known[expr] = sum(inner) + (0 if expr.is_Add else times * _operations(expr, sizes))
+    return known[expr]
 
 
 def _rounding(expr: Any) -> Any:
@@ -209,8 +258,11 @@ class Symbolic(SmoothObjective):
         self._symbols = sympy.symbols(f"x_:{self.dim}", real=True)
         named = {sympy.Symbol(n, real=True): s for n, s in zip(names, self._symbols, strict=True)}
         self._formula: Any = _without_overflow(self.expression.xreplace(named))
-        self._gradient: list[Any] = [_derivative(self._formula, s) for s in self._symbols]
-        self._hessian: list[list[Any]] = [[_derivative(g, s) for s in self._symbols] for g in self._gradient]
+        if sum(len(extremum.args) for extremum in self._formula.atoms(sympy.Max, sympy.Min)) > _MAX_EXTREMA:
+            raise InvalidInputError(f"expression: Max and Min may have at most {_MAX_EXTREMA} arguments in all")
+        self._gradient: list[Any] = _derivatives([self._formula], self._symbols)
+        hessian = _derivatives(self._gradient, self._symbols)
+        self._hessian: list[list[Any]] = [hessian[i : i + self.dim] for i in range(0, len(hessian), self.dim)]
         upper = [self._hessian[i][j] for i in range(self.dim) for j in range(i, self.dim)]
         self._upper = np.triu_indices(self.dim)
         self._value = _Compiled(self._symbols, [self._formula])
@@ -245,6 +297,13 @@ class Symbolic(SmoothObjective):
     def _as_quadratic(self, upper: list[Any]) -> Quadratic | None:
         import sympy
 
+        # Expanding a formula can take for ever; only one whose Hessian is the same wherever it is looked at is worth it.
+        probes = np.random.default_rng(0).uniform(0.2, 1.8, (3, self.dim))
+        with np.errstate(all="ignore"):
+            seen = np.array([self._hess(probe) for probe in probes])
+            size = float(np.min(np.max(np.abs(seen), axis=1)))
+            if not np.allclose(seen, seen[0], rtol=1e-9, atol=1e-9 * size):
+                return None
         constant = [sympy.expand(entry) for entry in upper]
         if any(entry.free_symbols for entry in constant) or self._formula.has(
             sympy.Piecewise, sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside

@@ -256,5 +256,5 @@ def test_a_wrong_gradient_is_noticed() -> None:
 
 
 def test_a_norm_it_does_not_know_is_refused() -> None:
-    with pytest.raises(InvalidTypeError, match="norm must be LInf"):
+    with pytest.raises(InvalidTypeError, match="norm must be one of flows.norms, got int"):
         BallProximal(0.1, norm=2)  # type: ignore[arg-type]

@@ -19,12 +19,14 @@ from discretizers import (
     OneHitFreeze,
     Scheme,
     SignGD,
+    SteepestDescent,
     TwoHitSliding,
     run,
 )
 from discretizers.projected import track_velocity
 from discretizers.tie_weights import tangent_weights
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
+from flows.norms import Lp, TopK
 from flows.objectives import Quadratic
 
 # Integers and a dyadic step: 20 steps of sign arithmetic stay exact in floats.
@@ -235,6 +237,8 @@ SCHEMES = [
     SignGD(0.05),
     NormalizedGD(0.05),
     GreedyCD(0.05, ties="tangent", tol=0.1),
+    SteepestDescent(Lp(3), 0.05),
+    SteepestDescent(TopK(3), 0.05),
     OneHitFreeze(0.05),
     InertialSignGD(0.05),
     TwoHitSliding(0.05),

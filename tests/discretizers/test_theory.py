@@ -22,11 +22,13 @@ from discretizers import (
     OneHitFreeze,
     Scheme,
     SignGD,
+    SteepestDescent,
     TwoHitSliding,
     check_theory,
     run,
 )
 from filippov.errors import InvalidInputError, InvalidTypeError
+from flows.norms import Lp
 from flows.objectives import (
     LogisticQuadratic,
     Objective,
@@ -54,6 +56,8 @@ SCHEMES: list[tuple[Scheme, set[str]]] = [
     (OneHitFreeze(Adaptive()), set()),
     (TwoHitSliding(Adaptive()), set()),
     (BallProximal(0.1), set()),
+    (BallProximal(0.1, Lp(3)), set()),
+    (SteepestDescent(Lp(3), Adaptive()), set()),
 ]
 
 

@@ -1,17 +1,35 @@
-"""Certificates accept solutions and reject trajectories that were tampered with."""
+"""Certificates accept solutions and reject trajectories that were tampered with, in memory and on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
+import flows.proof  # noqa: F401 - what makes a sampled certificate a proof
 from filippov import InvalidInputError, NonUniqueError, Switch, Trajectory, solve
+from filippov.certificate import Certificate, certify
+from filippov.command.certify import certify as command
 from filippov.pieces import LinearPiece, Segment
-from filippov.switching import Mode
-from flows import GradientFlow, GreedyFlow, LogisticQuadratic, NormalizedFlow, Quadratic, SignFlow
+from filippov.switching import KINDS, Mode
+from filippov.symbolic_systems import from_sympy
+from flows import (
+    L1,
+    GradientFlow,
+    GreedyFlow,
+    LInf,
+    LogisticQuadratic,
+    NormalizedFlow,
+    NormFlow,
+    Quadratic,
+    SignFlow,
+    Weighted,
+)
 
 Q = np.array([[2.0, 0.5, 0.1], [0.5, 1.0, 0.3], [0.1, 0.3, 1.5]])
 B = np.array([1.0, -0.3, 0.2])
@@ -175,3 +193,247 @@ def test_arguments_are_checked(path: Trajectory) -> None:
         path.certify(0)
     with pytest.raises(InvalidInputError, match="states"):
         path.certify(system=SignFlow(Quadratic(np.eye(2))))
+
+
+# --- proofs and estimates ---
+
+
+def test_what_is_proved_and_what_is_sampled(path: Trajectory) -> None:
+    proved = path.certify(50)
+    assert proved.proved
+    assert proved.ok
+    assert proved.method == "rational"
+    assert proved.t_range == (0.0, 6.0)
+    assert proved.pieces == proved.total == len(path.segments)
+    assert proved.tolerance <= 1e-14
+    assert proved.forward is not None
+    assert proved.forward <= 1e-13
+    assert "proved" in str(proved)
+    assert "exact rational" in str(proved)
+
+    sampled = solve(SignFlow(LOGISTIC), (0, 6), X0).certify(50)
+    assert sampled.ok
+    assert not sampled.proved
+    assert sampled.proof is None
+    assert sampled.method == "sampled"
+    assert sampled.t_range == (0.0, 6.0)
+    assert sampled.forward is None
+    assert sampled.tolerance == sampled.inclusion
+    assert "nothing is proved" in str(sampled)
+
+
+def test_a_failed_proof_says_why_and_how_far(path: Trajectory) -> None:
+    v = path.segments[1].pieces[0].velocity(np.zeros(1))[:, 0] + 1e-6
+    certificate = changed_piece(path, 1, v=v).certify(20)
+    assert not certificate.ok
+    assert not certificate.proved
+    assert certificate.method == "rational"
+    assert certificate.t_range == (0.0, path.segments[1].t0)
+    assert certificate.pieces == 1
+    assert certificate.proof is not None
+    assert "proof FAILED" in str(certificate)
+    assert certificate.proof.reason in str(certificate)
+
+
+def test_the_digest_tells_another_input(path: Trajectory) -> None:
+    assert path.certify(20).input_agrees
+    other = path.certify(20, system=SignFlow(Quadratic(2.0 * Q, 2.0 * B)))
+    assert other.input_agrees is False
+    assert other.ok  # f doubled: the same solution, so no failure
+    assert other.proved
+    assert "digest" in str(other)
+
+
+def test_error_estimates_follow_the_tolerances() -> None:
+    system = from_sympy(["v", "-x - sign(v) + 1.5*cos(t)"], ["x", "v"], "t")
+    exact = solve(system, (0, 6), [1.0, 2.0], rtol=1e-13, atol=1e-14)
+    errors, estimates, backward = [], [], []
+    for rtol in (1e-4, 1e-6, 1e-8):
+        found = solve(system, (0, 6), [1.0, 2.0], rtol=rtol, atol=rtol / 100, method="RK45")
+        certificate = certify(found, 50, resolve=True)
+        assert certificate.resolved is not None
+        errors.append(float(np.max(np.abs(found.y - np.asarray(exact.sol(found.t))))))
+        estimates.append(certificate.resolved)
+        backward.append(certificate.error_estimate)
+    assert estimates == pytest.approx(errors, rel=0.3)
+    assert all(earlier > 10 * later for earlier, later in zip(backward, backward[1:], strict=False))
+    # The system's solutions part like exp(t) at most, and the path is an exact solution of one off by the estimate.
+    assert all(error <= np.exp(6) * estimate for error, estimate in zip(errors, backward, strict=True))
+
+
+def test_a_second_run_must_be_possible(path: Trajectory) -> None:
+    with pytest.raises(InvalidInputError, match="resolve"):
+        certify(rebuilt(path, path.segments), 10, resolve=True)
+
+
+# --- faults in files ---
+
+
+def random_run(seed: int) -> Trajectory:
+    """An l_inf (even seeds) or l1 flow with a switch or more, to its arrival; every third with weights."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 6))
+    A = rng.standard_normal((n, n))
+    norm: Any = LInf() if seed % 2 == 0 else L1()
+    if seed % 3 == 0:
+        norm = Weighted(norm, rng.uniform(0.3, 2.0, n))
+    flow = NormFlow(Quadratic(A @ A.T + 0.1 * np.eye(n), rng.standard_normal(n)), norm)
+    return solve(flow, (0, 200), 2.0 * rng.standard_normal(n))
+
+
+Arrays = dict[str, Any]
+
+
+def file_faults(arrays: Arrays, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
+    """Yield files with one thing wrong, at a switch or piece drawn at random."""
+
+    def changed(**change: Any) -> Arrays:
+        return {**arrays, **change}
+
+    def bumped(name: str, at: Any, by: float = 1e-6) -> Arrays:
+        array = np.array(arrays[name])
+        array[at] += by
+        return changed(**{name: array})
+
+    switches, pieces, n = arrays["switch_t"].size, len(arrays["piece_span"]), arrays["start_x"].size
+    s, p, i = int(rng.integers(switches)), int(rng.integers(pieces)), int(rng.integers(n))
+    ends = np.cumsum(arrays["switch_surface_counts"])
+    listed = np.split(arrays["switch_surfaces"], ends[:-1])
+    kept = [k for k in range(switches) if k != s]
+    columns = ("switch_t", "switch_x", "switch_kind", "switch_codimension", "switch_surface_counts")
+    fewer = {name: arrays[name][kept] for name in columns}
+    fewer["switch_surfaces"] = np.concatenate([np.empty(0, np.int32), *(listed[k] for k in kept)])
+    yield "switch removed", changed(**fewer)
+    for by in (1e-6, -1e-6):
+        yield "velocity", bumped("piece_velocities", (p, i), by)
+        yield "state", bumped("piece_states", (p, i), by)
+        yield "time", bumped("piece_span", (p, int(rng.integers(2))), by)
+        yield "switch time", bumped("switch_t", s, by)
+        yield "switch state", bumped("switch_x", (s, i), by)
+        yield "start", bumped("start_x", i, by)
+        joint = int(rng.integers(pieces - 1))
+        spans, times = np.array(arrays["piece_span"]), np.array(arrays["switch_t"])
+        times[times == spans[joint, 1]] += by
+        spans[joint, 1] += by
+        spans[joint + 1, 0] += by
+        yield "joint", changed(piece_span=spans, switch_t=times)
+        yield "end", bumped("piece_span", (-1, 1), by)
+    yield "kind", changed(switch_kind=(arrays["switch_kind"] + (np.arange(switches) == s)) % len(KINDS))
+    yield "codimension", bumped("switch_codimension", s, 1)
+    order = np.arange(pieces)
+    order[[joint, joint + 1]] = order[[joint + 1, joint]]
+    yield (
+        "order",
+        changed(
+            piece_states=arrays["piece_states"][order], piece_velocities=arrays["piece_velocities"][order]
+        ),
+    )
+    sides = np.array(arrays["mode_sides"])
+    sides[p, i] = 1 if sides[p, i] != 1 else -1
+    yield "side", changed(mode_sides=sides)
+    without = np.arange(pieces) != p
+    rows = ("piece_span", "piece_length", "piece_states", "piece_velocities")
+    modes = ("mode_sides", "mode_codimension", "mode_resting")
+    yield (
+        "segment removed",
+        changed(
+            **{name: arrays[name][without] for name in (*rows, *modes)},
+            piece_segment=np.arange(pieces - 1, dtype=np.int32),
+        ),
+    )
+    header = json.loads(str(arrays["header"]))
+    yield "failed run", changed(header=np.array(json.dumps({**header, "status": -1})))
+
+
+@pytest.mark.parametrize("seed", range(22))
+def test_every_fault_in_a_file_is_found(seed: int, tmp_path: Path) -> None:
+    path = random_run(seed)
+    file = tmp_path / "trajectory.npz"
+    path.save(file)
+    assert Trajectory.load(file).certify(1, path.system).proved
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    for name, wrong in file_faults(arrays, np.random.default_rng(seed)):
+        np.savez(file, **wrong)
+        try:
+            certificate = Trajectory.load(file).certify(1, path.system)
+        except InvalidInputError:
+            continue  # the reader has already seen it
+        assert not certificate.ok, name
+    np.savez(file, **arrays)
+    loaded = Trajectory.load(file)
+    assert isinstance(path.system, NormFlow)
+    objective = path.system.objective
+    assert isinstance(objective, Quadratic)
+    for by in (1e-6, -1e-6):
+        wrong_b = Quadratic(objective.Q, objective.b + by * np.eye(path.dim)[seed % path.dim])
+        assert not loaded.certify(1, NormFlow(wrong_b, path.system.norm)).ok
+
+
+# --- the command ---
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command with arguments; return its exit status and what it printed."""
+    app = typer.Typer()
+    app.command()(command)
+
+    def call(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as caught:
+            app([str(argument) for argument in arguments])
+        return int(caught.value.code or 0), capsys.readouterr().out
+
+    return call
+
+
+FORMULA = "(y - 0.5*x)**2/2 + x**2 + 0.3*x"
+
+
+def stored(file: Path, norm: Callable[[Any], Any] = SignFlow) -> Path:
+    from flows import Symbolic
+
+    solve(norm(Symbolic(FORMULA)), (0, 9), [1.0, 2.0]).save(file)
+    return file
+
+
+@pytest.mark.parametrize(("flow", "norm"), [(SignFlow, "linf"), (GreedyFlow, "l1")])
+def test_the_command_proves(flow: Any, norm: str, run: Run, tmp_path: Path) -> None:
+    code, out = run(stored(tmp_path / "a.npz", flow), "--system", FORMULA, "--norm", norm)
+    assert code == 0
+    assert "proved (rational)" in out
+    assert "true solution" in out
+
+
+def test_the_command_rejects(run: Run, tmp_path: Path) -> None:
+    file = stored(tmp_path / "a.npz")
+    code, out = run(file, "--system", FORMULA.replace("0.3", "0.300001"))
+    assert code == 1
+    assert "NOT ok" in out
+    assert "the proof failed" in out
+    code, _ = run(file, "--system", FORMULA, "--norm", "l1")
+    assert code == 1
+
+
+def test_the_command_samples_equations(run: Run, tmp_path: Path) -> None:
+    equations = "x' = v; v' = -x - sign(v) + cos(t)"
+    file = tmp_path / "b.npz"
+    solve(from_sympy(["v", "-x - sign(v) + cos(t)"], ["x", "v"], "t"), (0, 3), [1.0, 2.0]).save(file)
+    code, out = run(file, "--ode", equations, "--resolve", "--samples", 50)
+    assert code == 0
+    assert "sampled" in out
+    assert "second run" in out
+
+
+def test_the_command_needs_one_system(tmp_path: Path) -> None:
+    file = stored(tmp_path / "a.npz")
+    for arguments in ({}, {"system": FORMULA, "ode": "x' = -x"}):
+        with pytest.raises(InvalidInputError, match="system"):
+            command(file, **arguments)
+
+
+def test_a_certificate_can_be_compared(path: Trajectory) -> None:
+    assert isinstance(path.certify(10), Certificate)
+    assert path.certify(10) == path.certify(10)

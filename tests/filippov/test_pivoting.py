@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import BoxProgram, SelectionError, Tableau
+from filippov.pivoting import BoxProgram
+from filippov.tableau import SelectionError, Tableau
 
 
 def random_definite(n: int, seed: int, condition: float = 100.0) -> Matrix:
@@ -229,3 +230,53 @@ def test_settle_refuses_what_it_cannot_solve() -> None:
     # An indefinite program may have several solutions; any that is returned has its signs right.
     program = settled(indefinite, np.zeros(2), np.ones(2))
     assert not program.violations(1e-12 * np.ones(2)).size
+
+
+@pytest.mark.parametrize("held", [2, 5])
+def test_held_pivots_give_the_same_tableau(held: int) -> None:
+    n = 12
+    K = random_definite(n, 4)
+    random = np.random.default_rng(4)
+    delayed, immediate = Tableau(K, held=held), Tableau(K, held=1)
+    assert delayed.delayed
+    assert not immediate.delayed
+    for k in random.integers(0, n, 40):
+        delayed.pivot(int(k))
+        immediate.pivot(int(k))
+        np.testing.assert_allclose(whole(delayed, n), whole(immediate, n), rtol=0, atol=1e-11)
+    residual = random.standard_normal(n)
+    np.testing.assert_allclose(delayed.solve(residual), immediate.solve(residual), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(whole(delayed, n), swept(K, delayed.basis), rtol=0, atol=1e-11)
+
+
+def test_an_entry_changes_while_pivots_are_held() -> None:
+    n = 8
+    K = random_definite(n, 6)
+    delayed = Tableau(K, held=6)
+    for k in (1, 4, 6):
+        delayed.pivot(k)
+    changed = K.copy()
+    for j, b, change in ((0, 4, 0.3), (3, 1, -0.2)):
+        delayed.change_entry(j, b, change)
+        changed[j, b] += change
+        changed[b, j] += change
+    np.testing.assert_allclose(whole(delayed, n), swept(changed, delayed.basis), rtol=0, atol=1e-12)
+    delayed.pivot(5)
+    delayed.flush()
+    np.testing.assert_allclose(whole(delayed, n), swept(changed, delayed.basis), rtol=0, atol=1e-12)
+
+
+def test_a_spoilt_tableau_is_noticed_and_rebuilt() -> None:
+    n = 30
+    K = random_definite(n, 8)
+    program = BoxProgram(
+        K, np.random.default_rng(8).standard_normal(n), -np.ones(n), np.ones(n), np.ones(n), np.ones(n, bool)
+    )
+    program.tableau = Tableau(K, program.basis, held=4)
+    program.settle()
+    right = program.v.copy()
+    program.tableau._upper[:] += 1e-3 * np.max(np.abs(program.tableau._upper))
+    program.v[program.basis] += 0.1
+    program.refine()
+    assert program.refactors == 1
+    np.testing.assert_allclose(program.v, right, atol=1e-12)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog, minimize
 
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.sets import Ball, Box, ConvexSet, Hull, Product
-from flows.norms import L1, L2, Group, GroupL1, LInf, Lp, Norm, Nuclear, Spectral, Weighted
+from flows.norms import (
+    L1,
+    L2,
+    Group,
+    GroupL1,
+    KLargest,
+    LInf,
+    Lp,
+    Norm,
+    Nuclear,
+    Polytope,
+    Spectral,
+    TopK,
+    Weighted,
+)
 from flows.norms.spectral_sets import NuclearBall, NuclearFace, SpectralFace
+from flows.norms.top_k_sets import HyperSimplex, TopKBall
 
 W = np.array([0.5, 2.0, 1.0, 3.0, 0.7, 1.5])
 GROUPS = [[0, 3], [1], [2, 4, 5]]
+CORNERS = np.random.default_rng(8).standard_normal((9, 6))
 NORMS: list[Norm] = [
     L1(),
     L2(),
@@ -35,6 +53,11 @@ NORMS: list[Norm] = [
     Spectral((2, 3)),
     Spectral((3, 2)),
     Nuclear((2, 3)),
+    *(TopK(k) for k in range(1, 7)),
+    *(KLargest(k) for k in (1, 2, 6)),
+    Polytope(np.vstack([CORNERS, -CORNERS])),
+    Polytope(np.vstack([CORNERS, -CORNERS])).dual,
+    Weighted(Polytope(np.vstack([CORNERS, -CORNERS])), W),
 ]
 GRADIENTS = {
     "generic": np.array([0.3, -1.2, 0.5, 2.0, -0.7, 1.1]),
@@ -72,6 +95,21 @@ class TestInvalidInput:
             (lambda: Group(L2(), []), "groups must partition"),
             (lambda: Spectral((0, 2)), "shape must be a pair of positive integers"),
             (lambda: Nuclear((2.5, 2)), "shape must be a pair of positive integers"),
+            (lambda: TopK(0), "k must be at least 1, got 0"),
+            (lambda: TopK(3).value([1, 2]), "k must be at most the dimension 2, got 3"),
+            (lambda: TopK(3).face([1, 2]), "k must be at most the dimension 2, got 3"),
+            (lambda: KLargest(3).value([1, 2]), "k must be at most the dimension 2, got 3"),
+            (lambda: Polytope([[1, np.nan]]), r"vertices must be finite, got nan at index \(0, 1\)"),
+            (lambda: Polytope([1, 2]), r"vertices must be a matrix, got shape \(2,\)"),
+            (
+                lambda: Polytope([[1, 0], [-1, 0], [0, 1]]),
+                r"vertices must hold -v .* got \[0.0, 1.0\] at index 2",
+            ),
+            (
+                lambda: Polytope([[1, 1], [-1, -1]]),
+                r"vertices must span R\^2 to enclose 0, got points of rank 1",
+            ),
+            (lambda: Polytope([[0, 0]]), r"vertices must span R\^2 to enclose 0, got points of rank 0"),
         ],
     )
     def test_values(self, make, message: str) -> None:
@@ -86,6 +124,8 @@ class TestInvalidInput:
             (lambda: Group([[0]], [[0]]), "norm must be a Norm, got list"),
             (lambda: GroupL1([["a"]]), "groups must be lists of indices"),
             (lambda: Spectral(3), "shape must be a pair of integers"),
+            (lambda: TopK(2.0), "k must be an integer, got float"),
+            (lambda: Polytope("ab"), "vertices must be a matrix, got str"),
         ],
     )
     def test_types(self, make, message: str) -> None:
@@ -101,7 +141,7 @@ class TestInvalidInput:
             norm.face(np.ones(6), tol=-1)
         with pytest.raises(InvalidInputError, match=r"tol must be a number or have shape \(6,\)"):
             norm.face(np.ones(6), tol=[1, 2])
-        if not isinstance(norm, (L1, L2, LInf, Lp)):
+        if not isinstance(norm, (L1, L2, LInf, Lp, TopK, KLargest)):
             with pytest.raises(InvalidInputError, match=r"shape \(6,\)"):
                 norm.value(np.ones(5))
 
@@ -298,6 +338,79 @@ class TestClosedForms:
         assert isinstance(face, Hull)
         np.testing.assert_allclose(face.points, [[-0.6, -0.8, 0], [0, 0, 1]], rtol=1e-15)
         assert len(GroupL1([[0, 1], [2]]).face([3, 4, -4.9], tol=0.2).vertices()) == 2
+
+    def test_top_k_faces(self) -> None:
+        corners = {tuple(v) for v in TopK(2).face([3, 1, -1, 0]).vertices()}
+        assert corners == {(-1, -1, 0, 0), (-1, 0, 1, 0)}
+        assert len(TopK(2).face([3, 0, 0]).vertices()) == 4  # one of two zeros, either sign
+        assert isinstance(TopK(3).face([3, 0, 0]).blocks[1][1], Box)
+        assert len(TopK(2).face([3, 1, 0.999], tol=0.01).vertices()) == 2
+        assert TopK(50).face(np.arange(100.0) - 0.5).is_point
+        half = TopK(50).face(np.ones(100))  # C(100, 50) vertices, none listed
+        np.testing.assert_allclose(half.project(np.zeros(100)), -0.5, rtol=1e-15)
+        with pytest.raises(InvalidInputError, match="vertices, more than"):
+            half.vertices()
+
+    def test_weighted_top_k_is_the_scaled_one(self, g: np.ndarray) -> None:
+        face, plain = Weighted(TopK(3), W).face(g), TopK(3).face(W * g)
+        for d in np.random.default_rng(0).standard_normal((5, 6)):
+            assert face.support(d) == pytest.approx(plain.support(W * d), rel=1e-14)
+            assert Weighted(TopK(3), W).value(W * d) == pytest.approx(TopK(3).value(d), rel=1e-14)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_polyhedral_norms_against_linear_programs(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        n, k = 5, 1 + seed
+        corners = rng.standard_normal((7, n))
+        corners = np.vstack([corners, -corners])
+        v, g = rng.standard_normal((2, n))
+        least = linprog(np.ones(14), A_eq=corners.T, b_eq=v).fun
+        assert Polytope(corners).value(v) == pytest.approx(least, rel=1e-9)
+        # the largest <g, u> with <corner, u> <= 1, at -g as at g
+        best = linprog(g, A_ub=corners, b_ub=np.ones(14), bounds=(None, None)).fun
+        assert Polytope(corners).value(g) == pytest.approx(-best, rel=1e-9)
+        # min <g, p - q> over p, q >= 0, p + q <= 1, sum (p + q) <= k
+        rows = np.vstack([np.hstack([np.eye(n), np.eye(n)]), np.ones((1, 2 * n))])
+        program = linprog(np.append(g, -g), A_ub=rows, b_ub=np.append(np.ones(n), k))
+        assert TopK(k).dual.value(g) == pytest.approx(-program.fun, rel=1e-9)
+        assert TopK(k).face(g).contains(program.x[:n] - program.x[n:], tol=1e-9)
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_projections_on_top_k_faces_against_a_general_solver(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for face in (HyperSimplex([1, -1, -1, 1], 2), TopKBall(4, 2, rng.standard_normal(4))):
+            p = 2 * rng.standard_normal(4)
+            corners = face.vertices()
+            result = minimize(
+                lambda a, c=corners, q=p: float(np.sum((a @ c - q) ** 2)),
+                np.full(len(corners), 1 / len(corners)),
+                bounds=[(0, 1)] * len(corners),
+                constraints={"type": "eq", "fun": lambda a: np.sum(a) - 1},
+                method="SLSQP",
+                options={"ftol": 1e-14, "maxiter": 500},
+            )
+            np.testing.assert_allclose(face.project(p), result.x @ corners, atol=1e-6)
+
+    def test_boxes_and_diamonds_as_lists_of_vertices(self, g: np.ndarray) -> None:
+        for listed, plain in (
+            (Polytope(list(product((-1, 1), repeat=6))), LInf()),
+            (Polytope(np.vstack([np.eye(6), -np.eye(6)])), L1()),
+        ):
+            for d in np.random.default_rng(0).standard_normal((3, 6)):
+                assert listed.value(d) == pytest.approx(plain.value(d), rel=1e-14)
+                assert listed.dual.value(d) == pytest.approx(plain.dual.value(d), rel=1e-14)
+                assert listed.face(g).support(d) == pytest.approx(plain.face(g).support(d), rel=1e-14)
+
+    def test_vertices_are_made_symmetric_and_single(self) -> None:
+        angles = np.arange(6) * np.pi / 3
+        hexagon = Polytope(np.column_stack([np.cos(angles), np.sin(angles)]))
+        assert {tuple(v) for v in hexagon.vertices} == {tuple(-v + 0.0) for v in hexagon.vertices}
+        assert len(Polytope([[1, 0], [1, 0], [0, 1], [-1, 0], [0, -1]]).vertices) == 4
+        assert Polytope([[2], [-2]]).dual.face([3]).vertices() == pytest.approx(-0.5)
+        # A point inside, and the middle of an edge, change nothing.
+        more = Polytope([[1, 0], [0, 1], [-1, 0], [0, -1], [0.5, 0.5], [-0.5, -0.5], [0.1, 0], [-0.1, 0]])
+        assert more.value([1, 1]) == pytest.approx(2, rel=1e-14)
+        assert len(more.dual.face([0, 0]).vertices()) == 4
 
 
 class TestSpectral:

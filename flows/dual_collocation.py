@@ -1,0 +1,214 @@
+"""Steepest descent in l_p, p > 2, in gradient-flow time: collocation in the velocity, in which the equations are smooth.
+
+With y = w g(x) the flow is dx/ds = -w z, dt/ds = ||z||_p, where z = J_q(y), y = J_p(z) are the duality maps of l_q and l_p,
+each the inverse of the other. J_q has an infinite slope where a component of y is zero (p > 2): there dx/ds = -w J_q(w g(x)) is
+stiff without bound, components come to zero in finite time, and explicit methods chatter. J_p is smooth. So each step solves
+
+    x(c_i) = x_0 - h w sum_j a_ij z_j,      w g(x(c_i)) = J_p(z_i),      i = 1, ..., STAGES,
+
+at the nodes of Radau IIA, for the z_i: a monotone system for convex f, which Newton's method solves whatever the slope of J_q.
+
+References
+----------
+E. Hairer, G. Wanner, *Solving Ordinary Differential Equations II*, 1996, sections IV.5 (Radau IIA) and VI.1 (the state space form).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import ArrayLike
+from scipy.special import roots_jacobi
+
+from filippov.arguments import Matrix, Vector
+from filippov.pivoting import EPS
+
+__all__ = ["DualCollocation", "duality_map"]
+
+STAGES = 7
+NEWTON_STEPS = 40
+ROUNDING = 16.0
+"""Newton's method reaches this many rounding errors of the gradient."""
+
+
+def duality_map(y: Vector, q: float) -> tuple[Vector, float]:
+    """Return sign(y_i) |y_i|^(q-1) ||y||_q^(2-q), the gradient of ||y||_q^2 / 2, and ||y||_q."""
+    largest = float(np.max(np.abs(y)))
+    if largest == 0.0:
+        return np.zeros_like(y), 0.0
+    sizes = np.abs(y) / largest
+    norm = float(np.sum(sizes**q) ** (1.0 / q))
+    return np.sign(y) * (sizes / norm) ** (q - 1.0) * (largest * norm), largest * norm
+
+
+def _duality_slope(z: Vector, p: float) -> Matrix:
+    """Return the derivative of the duality map for p >= 2."""
+    _, norm = duality_map(z, p)
+    if norm == 0.0:
+        return np.zeros((z.size, z.size))
+    unit = np.abs(z) / norm
+    outer = np.sign(z) * unit ** (p - 1.0)
+    return np.asarray((p - 1.0) * np.diag(unit ** (p - 2.0)) + (2.0 - p) * np.outer(outer, outer))
+
+
+def _radau() -> tuple[Vector, Matrix]:
+    """Return the nodes on [0, 1] and, in Legendre polynomials of 2 theta - 1, the coefficients of the nodes' Lagrange basis."""
+    inner, _ = roots_jacobi(STAGES - 1, 1.0, 0.0)
+    nodes = np.append(0.5 * (inner + 1.0), 1.0)
+    return nodes, np.linalg.inv(legendre.legvander(2.0 * nodes - 1.0, STAGES - 1))
+
+
+NODES, LAGRANGE = _radau()
+INTEGRALS = legendre.legint(LAGRANGE, scl=0.5, lbnd=-1.0)
+
+
+def _basis(coefficients: Matrix, theta: ArrayLike) -> Matrix:
+    """Return the polynomials at points theta, one point a row."""
+    degree = coefficients.shape[0] - 1
+    return np.asarray(legendre.legvander(2.0 * np.atleast_1d(theta) - 1.0, degree) @ coefficients)
+
+
+WEIGHTS = _basis(INTEGRALS, NODES)
+# Where the residual between the nodes is looked at: the start, and the middle of each gap.
+BETWEEN = np.append(0.0, 0.5 * (np.append(0.0, NODES[:-1]) + NODES))
+WEIGHTS_BETWEEN, VALUES_BETWEEN = _basis(INTEGRALS, BETWEEN), _basis(LAGRANGE, BETWEEN)
+
+
+class DualCollocation:
+    """A solver in the manner of scipy's `OdeSolver`, for (x, t) as functions of gradient-flow time.
+
+    Parameters
+    ----------
+    gradient, hessian : callables
+        Of x, as the states here are meant.
+    weights : (n,) array
+    p : float
+        > 2.
+    start : (n + 1,) array
+        x and t.
+    rtol : float
+    atol : (n + 1,) array
+        The residual between the nodes, a perturbation of the gradient, is kept below that of states this far off.
+    noise : callable
+        Of x: the rounding error of the gradient, (n,).
+
+    Attributes
+    ----------
+    t : float
+        Gradient-flow time s.
+    y : (n + 1,) array
+        x and t.
+    status : str
+        "running" or "failed".
+    """
+
+    def __init__(
+        self,
+        gradient: Callable[[Vector], Vector],
+        hessian: Callable[[Vector], Matrix],
+        weights: Vector,
+        p: float,
+        start: Vector,
+        rtol: float,
+        atol: Vector,
+        noise: Callable[[Vector], Vector],
+    ) -> None:
+        self._gradient, self._hessian, self._noise = gradient, hessian, noise
+        self._weights, self._p = weights, p
+        self.t, self.y, self.rtol, self.atol = 0.0, start.copy(), rtol, atol
+        self.status = "running"
+        self.h_abs = 0.1 / self._curvature(start[:-1])
+        self._dense: Callable[[float], Vector] | None = None
+
+    def _curvature(self, x: Vector) -> float:
+        H = self._weights[:, None] * self._hessian(x) * self._weights
+        return float(np.max(np.sum(np.abs(H), axis=1))) or 1.0
+
+    def step(self) -> str | None:
+        """Take one accepted step; return why not where that fails."""
+        w, x0, t0 = self._weights, self.y[:-1], float(self.y[-1])
+        size = float(np.max(self.atol[:-1])) + self.rtol * float(np.max(np.abs(x0)))
+        # The gradient's rounding, and that of the powers in the duality maps.
+        floor = ROUNDING * float(np.max(w * (self._noise(x0) + self._p * EPS * np.abs(self._gradient(x0)))))
+        allowed = max(self._curvature(x0) / float(np.min(w)) * size, 4.0 * floor)
+        h = self.h_abs
+        while h > 1e-13 * self.h_abs + EPS * abs(self.t):
+            stages = self._solve(x0, h, max(1e-3 * allowed, floor))
+            error = np.inf if stages is None else self._residual(x0, h, stages) / allowed
+            if error <= 1.0:
+                assert stages is not None
+                self._accept(x0, t0, h, stages)
+                self.h_abs = h * min(4.0, 0.8 * max(error, 1e-12) ** (-1.0 / STAGES))
+                return None
+            h *= 0.3 if np.isinf(error) else max(0.1, 0.8 * error ** (-1.0 / STAGES))
+        self.status = "failed"
+        return "the step size is below the resolution of gradient-flow time"
+
+    def dense_output(self) -> Callable[[float], Vector]:
+        """Return the last step's (x, t) as a function of s."""
+        assert self._dense is not None
+        return self._dense
+
+    def _solve(self, x0: Vector, h: float, allowed: float) -> Matrix | None:
+        """Return the stages z_i, (STAGES, n), or None where Newton's method does not get there."""
+        w, n = self._weights, x0.size
+        z = np.tile(duality_map(w * self._gradient(x0), self._p / (self._p - 1.0))[0], (STAGES, 1))
+        residual, states = self._defects(x0, h, z)
+        size = float(np.max(np.abs(residual)))
+        for _ in range(NEWTON_STEPS):
+            matrix = np.zeros((STAGES, n, STAGES, n))
+            for i in range(STAGES):
+                curvature = w[:, None] * self._hessian(states[i]) * w
+                matrix[i] = h * curvature[:, None, :] * WEIGHTS[i][None, :, None]
+                matrix[i, :, i, :] += _duality_slope(z[i], self._p)
+            square = matrix.reshape(STAGES * n, STAGES * n)
+            try:
+                change = np.linalg.solve(square, residual.ravel()).reshape(STAGES, n)
+            except np.linalg.LinAlgError:
+                return None
+            damping = 1.0
+            while True:
+                trial = z + damping * change
+                left, places = self._defects(x0, h, trial)
+                new = float(np.max(np.abs(left)))
+                if new < (1.0 - 0.1 * damping) * size or damping < 1e-3:
+                    break
+                damping *= 0.5
+            if not new < size:
+                break
+            z, residual, states, before, size = trial, left, places, size, new
+            if size == 0.0 or (size <= allowed and size > 0.1 * before):
+                break  # at rounding
+        return z if size <= allowed else None
+
+    def _defects(self, x0: Vector, h: float, z: Matrix) -> tuple[Matrix, Matrix]:
+        """Return w g(x_i) - J_p(z_i) and the x_i."""
+        states = x0 - h * self._weights * (WEIGHTS @ z)
+        defects = [
+            self._weights * self._gradient(x) - duality_map(stage, self._p)[0]
+            for x, stage in zip(states, z, strict=True)
+        ]
+        return np.array(defects), states
+
+    def _residual(self, x0: Vector, h: float, z: Matrix) -> float:
+        states = x0 - h * self._weights * (WEIGHTS_BETWEEN @ z)
+        values = VALUES_BETWEEN @ z
+        return max(
+            float(np.max(np.abs(self._weights * self._gradient(x) - duality_map(value, self._p)[0])))
+            for x, value in zip(states, values, strict=True)
+        )
+
+    def _accept(self, x0: Vector, t0: float, h: float, z: Matrix) -> None:
+        rates = np.column_stack(
+            [-self._weights * z, [float(np.sum(np.abs(stage) ** self._p) ** (1.0 / self._p)) for stage in z]]
+        )
+        start, s0 = np.append(x0, t0), self.t
+
+        def dense(s: float) -> Vector:
+            theta = (s - s0) / h
+            return np.asarray(start + h * _basis(INTEGRALS, theta)[0] @ rates)
+
+        self._dense = dense
+        self.t, self.y = s0 + h, start + h * WEIGHTS[-1] @ rates
