@@ -10,7 +10,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog, nnls
 
 from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS
@@ -188,6 +187,8 @@ def least_norm(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
     heavy = 1e6 * max(1.0, float(np.max(np.abs(F))))
     target = np.append(np.zeros(F.shape[1] + W.shape[1]), heavy)
     rows = np.vstack([F.T, heavy * W.T / scale, heavy * np.ones((1, len(F)))])
+    from scipy.optimize import nnls
+
     weights, _ = nnls(rows, target)
     support = weights > 1e-12
     G, C = F[support].T, np.vstack([W[support].T / scale, np.ones((1, int(support.sum())))])
@@ -202,6 +203,8 @@ def least_norm(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
 def _enclosure(W: Matrix) -> float:
     """Return the largest s for which convex weights >= s balance the rates W, negative if none >= 0 do."""
     count, k = W.shape
+    from scipy.optimize import linprog
+
     result = linprog(
         np.append(np.zeros(count), -1.0),
         A_ub=np.hstack([-np.eye(count), np.ones((count, 1))]),

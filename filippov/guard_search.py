@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from filippov.arguments import Vector
 from filippov.pivoting import EPS
@@ -215,6 +214,8 @@ def _first_sign_change(
     function: Any, points: list[float], values: list[float], tolerance: float
 ) -> float | None:
     """Return the first root between a point where the guard holds and one where it fails."""
+    from scipy.optimize import brentq
+
     for a, b, fa, fb in zip(points[:-1], points[1:], values[:-1], values[1:], strict=True):
         if fb >= -tolerance:
             continue

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import integrate
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError, InvalidInputError
@@ -235,6 +234,8 @@ class RungeKuttaMotion(Motion):
             first = min(first, t_bound - t)
         if not self._explicit:
             options = {} if first is None else {"first_step": first}
+            from scipy import integrate
+
             solver_class = getattr(integrate, self._method)
             return solver_class(
                 self._counted(regime), t, x, t_bound, rtol=self.rtol, atol=self.atol, **options
@@ -357,7 +358,11 @@ class RungeKuttaMotion(Motion):
             self._step_again(solver)
             times.append(float(solver.t))
             interpolants.append(solver.interpolant() if self._explicit else solver.dense_output())
-        return interpolants[0] if len(interpolants) == 1 else integrate.OdeSolution(times, interpolants)
+        if len(interpolants) == 1:
+            return interpolants[0]
+        from scipy.integrate import OdeSolution
+
+        return OdeSolution(times, interpolants)
 
     def _step_again(self, solver: Any) -> None:
         message = solver.step()

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import null_space
-from scipy.optimize import nnls
 
 from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS, BoxProgram
@@ -225,6 +224,8 @@ def _least_norm(
     best = -null.T @ v
     h = bounds[finite] - offset - G @ best
     h[np.abs(h) <= 1e-14] = 0.0
+    from scipy.optimize import nnls
+
     dual, _ = nnls(np.vstack([G.T, h]), np.append(np.zeros(null.shape[1]), 1.0))
     residual = np.append(G.T @ dual, h @ dual - 1.0)
     y = best - residual[:-1] / residual[-1]

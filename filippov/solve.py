@@ -155,6 +155,7 @@ class _Run:
         self.segments: list[Segment] = []
         self.switches: list[Switch] = []
         self.watch = ChatteringWatch()
+        self.reported = None if t_eval is None else np.empty((x0.size, t_eval.size))
         self.outcome = (0, "reached the end of t_span")
 
     @property
@@ -171,7 +172,9 @@ class _Run:
             if piece is not None:
                 self.pieces.append(piece)
                 bar.update(motion.t)
-                if self._watch(piece):
+                stop = self._watch(piece)
+                self._report(piece)
+                if stop:
                     return
             if not motion.at_switch:
                 continue
@@ -257,6 +260,16 @@ class _Run:
                 return True
         return False
 
+    def _report(self, piece: Piece) -> None:
+        """Note the states at the times t_eval on a piece, so that none has to be derived again; a joint is the later one's."""
+        if self.reported is None or self.t_eval is None:
+            return
+        first, last = np.searchsorted(self.t_eval, (piece.t0, piece.t1))
+        if piece.t1 >= self.t1 or self.outcome[0] == 1:
+            last = np.searchsorted(self.t_eval, piece.t1, side="right")
+        if last > first:
+            self.reported[:, first:last] = piece.state(self.t_eval[first:last])
+
     def _close_segment(self) -> None:
         if self.pieces:
             assert self.mode is not None
@@ -274,6 +287,7 @@ class _Run:
             switches=self.switches,
             start=(self.t0, self.x0),
             t_eval=self.t_eval,
+            reported=self.reported if status >= 0 else None,
             status=status,
             message=message,
             nfev=0 if motion is None else motion.nfev,

@@ -8,11 +8,11 @@ dense output are scipy's own, and one object serves all the arcs of a trajectory
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import isfinite, nan, nextafter, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.integrate import DOP853, RK23, RK45
 
 from filippov.arguments import Matrix, Vector
 
@@ -143,7 +143,12 @@ class _Stepping:
         return nan
 
 
-class _QuickDOP853(_Stepping, DOP853):
+class _EighthOrderError:
+    """The error norm of DOP853, in fewer calls than scipy's."""
+
+    E3: Any
+    E5: Any
+
     def _estimate_error_norm(self, K: Matrix, h: float, scale: Vector) -> float:
         fifth, third = self.E5.dot(K) / scale, self.E3.dot(K) / scale
         a, b = float(fifth.dot(fifth)), float(third.dot(third))
@@ -152,20 +157,18 @@ class _QuickDOP853(_Stepping, DOP853):
         return h * a / sqrt((a + 0.01 * b) * scale.size)
 
 
-class _QuickRK45(_Stepping, RK45):
-    pass
+@cache
+def _pair(method: str) -> Any:
+    """Return scipy's class with the stepping above; scipy.integrate is imported here, when a system needs it."""
+    from scipy import integrate
 
-
-class _QuickRK23(_Stepping, RK23):
-    pass
-
-
-_STEPPERS: dict[str, Any] = {"DOP853": _QuickDOP853, "RK45": _QuickRK45, "RK23": _QuickRK23}
+    quick = (_EighthOrderError, _Stepping) if method == "DOP853" else (_Stepping,)
+    return type(f"Quick{method}", (*quick, getattr(integrate, method)), {})
 
 
 def stage_times(method: str) -> list[float]:
     """Return the times within a step of size 1 at which a pair asks for the field, in the order of its calls."""
-    return [*(float(c) for c in _STEPPERS[method].C[1:]), 1.0]
+    return [*(float(c) for c in _pair(method).C[1:]), 1.0]
 
 
 def stepper(
@@ -180,7 +183,7 @@ def stepper(
 ) -> Any:
     """Return one of the explicit pairs at (t, y); the first step's size is scipy's choice if `step` is None."""
     options = {} if step is None else {"first_step": step}
-    made = _STEPPERS[method](field, t, y, t_bound, rtol=rtol, atol=atol, **options)
+    made = _pair(method)(field, t, y, t_bound, rtol=rtol, atol=atol, **options)
     made.fun, made.evaluations = field, made.nfev
     made.prepare()
     return made

@@ -59,6 +59,7 @@ class Trajectory:
         switches: Sequence[Switch],
         start: tuple[float, Vector],
         t_eval: Vector | None = None,
+        reported: Matrix | None = None,
         status: int = 0,
         message: str = "",
         nfev: int = 0,
@@ -85,6 +86,8 @@ class Trajectory:
             self.t: Vector = np.array([start[0], *(piece.t1 for piece in self._pieces)])
         else:
             self.t = t_eval[t_eval <= self.t_end]
+            if reported is not None:
+                self.y = reported[:, : self.t.size]
 
     @property
     def t_end(self) -> float:

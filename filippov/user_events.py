@@ -7,7 +7,6 @@ from math import isnan
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from filippov.arguments import Vector, as_callable, as_number, check_count, returned
 from filippov.errors import InvalidInputError, InvalidTypeError
@@ -47,6 +46,7 @@ class UserEvent:
 
     def roots(self, piece: Piece) -> list[float]:
         """Return the times at which it changes sign on a piece, in the direction asked for."""
+        from scipy.optimize import brentq
 
         def value(t: float) -> float:
             height = returned("events", self.function(t, piece.state(np.array([t]))[:, 0]))

@@ -25,9 +25,14 @@ from scipy.special import roots_jacobi
 from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS
 
-__all__ = ["DualCollocation", "duality_map"]
+__all__ = ["DUAL_TOLERANCE", "DualCollocation", "DualStep", "duality_map"]
 
 STAGES = 7
+
+DUAL_TOLERANCE = 1e-12
+"""Largest residual of w g = J_p(z), relative to the terms of g: not the user's to loosen, because where g_i is small v_i would be wrong
+by the (p - 1)-th root of it."""
+
 NEWTON_STEPS = 40
 ROUNDING = 16.0
 """Newton's method reaches this many rounding errors of the gradient."""
@@ -76,6 +81,35 @@ BETWEEN = np.append(0.0, 0.5 * (np.append(0.0, NODES[:-1]) + NODES))
 WEIGHTS_BETWEEN, VALUES_BETWEEN = _basis(INTEGRALS, BETWEEN), _basis(LAGRANGE, BETWEEN)
 
 
+class DualStep:
+    """One step: (x, t) as a function of s, and the velocity.
+
+    Parameters
+    ----------
+    start : (n + 1,) array
+        x and t where s = s0.
+    s0, h : float
+    z : (STAGES, n) array
+    weights : (n,) array
+    p : float
+    """
+
+    def __init__(self, start: Vector, s0: float, h: float, z: Matrix, weights: Vector, p: float) -> None:
+        self._start, self._s0, self._h, self._z, self._weights, self._p = start, s0, h, z, weights, p
+        speeds = [duality_map(stage, p)[1] for stage in z]
+        self._rates = np.column_stack([-weights * z, speeds])
+
+    def __call__(self, s: float) -> Vector:
+        """Return x and t, (n + 1,)."""
+        weights = _basis(INTEGRALS, (s - self._s0) / self._h)[0]
+        return np.asarray(self._start + self._h * weights @ self._rates)
+
+    def velocity(self, s: float) -> Vector:
+        """Return dx/dt, of norm 1, (n,)."""
+        z = _basis(LAGRANGE, (s - self._s0) / self._h)[0] @ self._z
+        return np.asarray(-self._weights * z / duality_map(z, self._p)[1])
+
+
 class DualCollocation:
     """A solver in the manner of scipy's `OdeSolver`, for (x, t) as functions of gradient-flow time.
 
@@ -90,7 +124,8 @@ class DualCollocation:
         x and t.
     rtol : float
     atol : (n + 1,) array
-        The residual between the nodes, a perturbation of the gradient, is kept below that of states this far off.
+        The residual between the nodes, a perturbation of the gradient, is kept below that of states this far off, and below
+        `DUAL_TOLERANCE`.
     noise : callable
         Of x: the rounding error of the gradient, (n,).
 
@@ -120,7 +155,7 @@ class DualCollocation:
         self.t, self.y, self.rtol, self.atol = 0.0, start.copy(), rtol, atol
         self.status = "running"
         self.h_abs = 0.1 / self._curvature(start[:-1])
-        self._dense: Callable[[float], Vector] | None = None
+        self._dense: DualStep | None = None
 
     def _curvature(self, x: Vector) -> float:
         H = self._weights[:, None] * self._hessian(x) * self._weights
@@ -132,7 +167,8 @@ class DualCollocation:
         size = float(np.max(self.atol[:-1])) + self.rtol * float(np.max(np.abs(x0)))
         # The gradient's rounding, and that of the powers in the duality maps.
         floor = ROUNDING * float(np.max(w * (self._noise(x0) + self._p * EPS * np.abs(self._gradient(x0)))))
-        allowed = max(self._curvature(x0) / float(np.min(w)) * size, 4.0 * floor)
+        allowed = self._curvature(x0) / float(np.min(w)) * size
+        allowed = max(min(allowed, DUAL_TOLERANCE / EPS * float(np.min(w * self._noise(x0)))), 4.0 * floor)
         h = self.h_abs
         while h > 1e-13 * self.h_abs + EPS * abs(self.t):
             stages = self._solve(x0, h, max(1e-3 * allowed, floor))
@@ -146,7 +182,7 @@ class DualCollocation:
         self.status = "failed"
         return "the step size is below the resolution of gradient-flow time"
 
-    def dense_output(self) -> Callable[[float], Vector]:
+    def dense_output(self) -> DualStep:
         """Return the last step's (x, t) as a function of s."""
         assert self._dense is not None
         return self._dense
@@ -201,14 +237,6 @@ class DualCollocation:
         )
 
     def _accept(self, x0: Vector, t0: float, h: float, z: Matrix) -> None:
-        rates = np.column_stack(
-            [-self._weights * z, [float(np.sum(np.abs(stage) ** self._p) ** (1.0 / self._p)) for stage in z]]
-        )
-        start, s0 = np.append(x0, t0), self.t
-
-        def dense(s: float) -> Vector:
-            theta = (s - s0) / h
-            return np.asarray(start + h * _basis(INTEGRALS, theta)[0] @ rates)
-
-        self._dense = dense
-        self.t, self.y = s0 + h, start + h * WEIGHTS[-1] @ rates
+        self._dense = DualStep(np.append(x0, t0), self.t, h, z, self._weights, self._p)
+        self.t += h
+        self.y = self._dense(self.t)

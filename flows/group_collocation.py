@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy.linalg import lu_factor, lu_solve
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
@@ -93,6 +92,7 @@ class Evaluator:
     def __init__(self, objective: SmoothObjective) -> None:
         self.objective = objective
         self.nfev = self.njev = 0
+        self.largest = 0.0  # entry of any Hessian so far
         self._constant: Matrix | None = None
 
     def grad(self, x: Vector) -> Vector:
@@ -111,19 +111,26 @@ class Evaluator:
         H = self.objective.hess(x)
         if not np.all(np.isfinite(H)):
             raise StepError(f"hess is not finite at x = {np.array2string(x, threshold=6)}")
+        self.largest = max(self.largest, float(np.max(np.abs(H))))
         if self.objective.is_quadratic:
             self._constant = H
         return H
 
+    def hessians(self, X: Matrix) -> NDArray[np.float64]:
+        """Return the Hessians at the points X (s, n), shape (s, n, n)."""
+        if self.objective.is_quadratic:
+            return np.broadcast_to(self.hess(X[0]), (X.shape[0], X.shape[1], X.shape[1]))
+        return np.array([self.hess(x) for x in X])
 
-def inverse_on(block: Matrix) -> Matrix:
-    """Return the inverse of a symmetric block of the Hessian, flat directions left out (least-norm solutions)."""
-    if block.shape[0] == 0:
+
+def inverse_on(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverses of symmetric blocks of Hessians (..., k, k), flat directions left out (least-norm solutions)."""
+    if block.shape[-1] == 0:
         return block
     values, vectors = np.linalg.eigh(block)
-    rounding = FLAT * EPS * values.size * float(np.max(np.abs(values)))
+    rounding = FLAT * EPS * values.shape[-1] * np.max(np.abs(values), axis=-1, keepdims=True)
     factors = np.where(np.abs(values) > rounding, 1.0 / np.where(values == 0.0, 1.0, values), 0.0)
-    return np.asarray((vectors * factors) @ vectors.T)
+    return np.asarray((vectors * factors[..., None, :]) @ np.swapaxes(vectors, -1, -2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,12 +176,24 @@ class Arc:
 
     def velocity(self, n: int, directions: Vector, weights: Vector, hessian: Matrix) -> Vector:
         """Return the whole velocity at one point, (n,)."""
-        v = np.zeros(n)
-        v[self.moving] = -weights[self.owner] * directions
+        return self.velocities(n, directions[None], weights[None], hessian[None])[0]
+
+    def velocities(self, n: int, directions: Matrix, weights: Matrix, hessians: NDArray[np.float64]) -> Matrix:
+        """Return the whole velocities at several points, (s, n)."""
+        v = np.zeros((directions.shape[0], n))
+        v[:, self.moving] = -weights[:, self.owner] * directions
         if self.sliding.size:
-            pull = hessian[np.ix_(self.sliding, self.moving)] @ v[self.moving]
-            v[self.sliding] = -inverse_on(hessian[np.ix_(self.sliding, self.sliding)]) @ pull
+            cross, inverses = self.sliding_part(hessians)
+            v[:, self.sliding] = -(inverses @ (cross @ v[:, self.moving, None]))[:, :, 0]
         return v
+
+    def sliding_part(self, hessians: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return H_SM and the inverse of H_SS for each of the Hessians (s, n, n); equal ones share it."""
+        rows = hessians[:1] if hessians.strides[0] == 0 else hessians
+        rows = rows[:, self.sliding, :]
+        shape = (hessians.shape[0], self.sliding.size)
+        cross = np.broadcast_to(rows[:, :, self.moving], (*shape, self.moving.size))
+        return cross, np.broadcast_to(inverse_on(rows[:, :, self.sliding]), (*shape, self.sliding.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,100 +279,74 @@ def solve_step(
     The sliding coordinates are eliminated node by node, so that a Newton step costs one LU factorisation of order s times
     (moving coordinates + blocks), whatever slides.
     """
-    n, m, blocks = x0.size, arc.moving.size, len(arc.blocks)
-    U, R, L = directions.copy(), sizes.copy(), weights.copy()
-    X = np.repeat(x0[None, :], STAGES, axis=0)
-    G, H = np.empty((STAGES, n)), np.empty((STAGES, n, n))
+    U, R, L = directions, sizes, weights
     moving, sliding = arc.moving, arc.sliding
-    one_hot = np.zeros((m, blocks))
-    one_hot[np.arange(m), arc.owner] = 1.0
+    X = np.repeat(x0[None, :], STAGES, axis=0)
     previous = np.inf
     for _ in range(NEWTON_STEPS):
         X[:, moving] = x0[moving] - h * _INTEGRALS @ (L[:, arc.owner] * U)
-        for i in range(STAGES):
-            G[i], H[i] = evaluate.grad(X[i]), evaluate.hess(X[i])
-        inverses = [inverse_on(H[i][np.ix_(sliding, sliding)]) for i in range(STAGES)]
-        dU, dR, dL, dS = _newton(arc, h, U, R, L, G, H, inverses, one_hot)
+        G, H = np.array([evaluate.grad(x) for x in X]), evaluate.hessians(X)
+        dU, dR, dL, dS = _newton(arc, h, U, R, L, G, H)
         misfit = np.abs(G[:, moving] - arc.sizes_of(R) * U) <= STALLED * noise[moving]
         at_noise = bool(np.all(misfit) and np.all(np.abs(G[:, sliding]) <= STALLED * noise[sliding]))
         U, R, L = U + dU, R + dR, L + dL
         X[:, sliding] += dS
         if not np.all(np.isfinite(U)) or np.max(np.abs(dU)) > 1e3:
             raise StepError("Newton's method left every bound")
-        change = max(
-            h * float(np.max(np.abs(dU))), h * float(np.max(np.abs(dL))), float(np.max(np.abs(dS), initial=0.0))
-        )
-        rounding = 4.0 * EPS * max(float(np.max(np.abs(X))), h)
+        change = max(h * _largest(dU), h * _largest(dL), _largest(dS))
+        rounding = 4.0 * EPS * max(_largest(X), h)
         if change <= rounding or (at_noise and change > 0.25 * previous):
-            return _finish(evaluate, arc, x0, h, X, U, R, L, H)
+            X[:, moving] = x0[moving] - h * _INTEGRALS @ (L[:, arc.owner] * U)
+            G = np.array([evaluate.grad(x) for x in X])
+            return Step(h, x0, X, arc.velocities(x0.size, U, L, H), G, H, U, R, L)
         previous = change
     raise StepError("Newton's method did not converge")
 
 
+def _largest(array: NDArray[np.float64]) -> float:
+    return float(np.max(np.abs(array), initial=0.0))
+
+
 def _newton(
-    arc: Arc,
-    h: float,
-    U: Matrix,
-    R: Matrix,
-    L: Matrix,
-    G: Matrix,
-    H: NDArray[np.float64],
-    inverses: list[Matrix],
-    one_hot: Matrix,
+    arc: Arc, h: float, U: Matrix, R: Matrix, L: Matrix, G: Matrix, H: NDArray[np.float64]
 ) -> tuple[Matrix, Matrix, Matrix, Matrix]:
     """Return the Newton step of directions, sizes, weights and sliding coordinates."""
     s, m = U.shape
-    blocks, p = one_hot.shape[1], R.shape[1]
+    blocks, p = L.shape[1], R.shape[1]
     q = blocks if arc.weighted else 0
     moving, sliding = arc.moving, arc.sliding
-    unit = max(float(np.max(np.abs(H))), np.finfo(float).tiny) * h  # rows and r in units in which all are of size 1
-    J = np.zeros((s, m + p + q, s, m + p + q))
-    F = np.zeros((s, m + p + q))
-    spread = U[:, :, None] * one_hot  # column k holds u_k: (s, m, blocks)
+    # Rows, and r, in units in which all entries are of size 1.
+    unit = max(_largest(H), np.finfo(float).tiny) * h
+    cross, inverses = arc.sliding_part(H)
+    coupling = np.swapaxes(cross, 1, 2) @ inverses
+    C = (H[:, moving[:, None], moving] - coupling @ cross) / unit
+    spread = U[:, :, None] * np.equal.outer(arc.owner, np.arange(blocks))  # column k holds u_k: (s, m, blocks)
     reach = arc.sizes_of(R)
-    for i in range(s):
-        coupling = H[i][np.ix_(moving, sliding)] @ inverses[i]
-        C = (H[i][np.ix_(moving, moving)] - coupling @ H[i][np.ix_(sliding, moving)]) / unit
-        F[i, :m] = (G[i, moving] - coupling @ G[i, sliding] - reach[i] * U[i]) / unit
-        # x_i = x0 - h sum_j A_ij lambda_j u_j
-        J[i, :m, :, :m] = -h * C[:, None, :] * (_INTEGRALS[i][:, None] * L[:, arc.owner])[None, :, :]
-        if q:
-            J[i, :m, :, m + p :] = -h * np.einsum("ab,j,jbk->ajk", C, _INTEGRALS[i], spread)
-            F[i, m + blocks] = np.sum(L[i]) - 1.0
-            J[i, m + blocks, i, m + p :] = 1.0
-        J[i, :m, i, :m] -= np.diag(reach[i] / unit)
-        J[i, :m, i, m : m + p] = -U[i][:, None] if arc.tied else -spread[i]
-        rows = m + np.arange(blocks)
-        F[i, rows] = 0.5 * (np.sum(spread[i] ** 2, axis=0) - 1.0)
-        J[i, rows, i, :m] = spread[i].T
+
+    F = np.zeros((s, m + p + q))
+    F[:, :m] = (G[:, moving] - (coupling @ G[:, sliding, None])[:, :, 0] - reach * U) / unit
+    rows = m + np.arange(blocks)
+    F[:, rows] = 0.5 * (np.sum(spread**2, axis=1) - 1.0)
+    J = np.zeros((s, m + p + q, s, m + p + q))
+    # x_i = x0 - h sum_j A_ij lambda_j u_j
+    reaction = -h * C[:, :, None, :] * _INTEGRALS[:, None, :, None]  # (node, row, node, coordinate)
+    J[:, :m, :, :m] = reaction * L[:, arc.owner]
+    here = np.arange(s)
+    if q:
+        J[:, :m, :, m + p :] = np.einsum("iajb,jbk->iajk", reaction, spread)
+        F[:, m + blocks] = np.sum(L, axis=1) - 1.0
+        J[here, m + blocks, here, m + p :] = 1.0
+    coordinate = np.arange(m)
+    J[here[:, None], coordinate, here[:, None], coordinate] -= reach / unit
+    J[here, :m, here, m : m + p] = -(U[:, :, None] if arc.tied else spread)
+    J[here[:, None], rows, here[:, None], :m] = np.swapaxes(spread, 1, 2)
     size = s * (m + p + q)
     try:
-        with np.errstate(all="ignore"):
-            solution = -lu_solve(lu_factor(J.reshape(size, size), check_finite=False), F.ravel(), check_finite=False)
-    except (np.linalg.LinAlgError, ValueError) as error:
+        d = -np.linalg.solve(J.reshape(size, size), F.reshape(size)).reshape(s, m + p + q)
+    except np.linalg.LinAlgError as error:
         raise StepError("the equations of the step are singular") from error
-    d = solution.reshape(s, m + p + q)
     dU, dR = d[:, :m], unit * d[:, m : m + p]
     dL = d[:, m + p :] if q else np.zeros_like(L)
     dX = -h * _INTEGRALS @ (L[:, arc.owner] * dU + dL[:, arc.owner] * U)
-    dS = np.zeros((s, sliding.size))
-    for i in range(s):
-        dS[i] = -inverses[i] @ (G[i, sliding] + H[i][np.ix_(sliding, moving)] @ dX[i])
+    dS = -(inverses @ (G[:, sliding, None] + cross @ dX[:, :, None]))[:, :, 0]
     return dU, dR, dL, dS
-
-
-def _finish(
-    evaluate: Evaluator,
-    arc: Arc,
-    x0: Vector,
-    h: float,
-    X: Matrix,
-    U: Matrix,
-    R: Matrix,
-    L: Matrix,
-    H: NDArray[np.float64],
-) -> Step:
-    X[:, arc.moving] = x0[arc.moving] - h * _INTEGRALS @ (L[:, arc.owner] * U)
-    G = np.array([evaluate.grad(x) for x in X])
-    V = np.array([arc.velocity(x0.size, U[i], L[i], H[i]) for i in range(STAGES)])
-    return Step(h, x0, X, V, G, H, U, R, L)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Vector
-from filippov.errors import FilippovError
 from filippov.pivoting import EPS
 from filippov.selection import selections
 from filippov.switching import Mode
@@ -51,7 +50,7 @@ class GroupMotion(GroupedMotion):
         z = np.concatenate([*(self.blocks[k] for k in vanishing), np.empty(0, dtype=np.intp)])
         ends = np.cumsum([0, *(self.blocks[k].size for k in vanishing)])
         inside = [np.arange(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-        found = group_selections(H[np.ix_(z, z)], H[z] @ v, inside)
+        found = group_selections(H[np.ix_(z, z)], H[z] @ v, inside, self.evaluate.largest)
         return [self._candidate(v, z, vanishing, inside, selection, g) for selection in found]
 
     def _direction(self, k: int, g: Vector) -> tuple[Vector, float]:
@@ -109,16 +108,17 @@ class GroupMotion(GroupedMotion):
         self._moving = [k for k in range(len(self.blocks)) if k not in self._slides]
         self._parity = np.where(candidate.mode.sides == 0, 1, candidate.mode.sides).astype(np.int8)
         self._known = {}
+        self._watch_curvature(candidate)
 
     def _guards(self, arc: Arc, point: Point) -> Vector:
         slacks = [0.5 * (1.0 - float(point.v[self.blocks[k]] @ point.v[self.blocks[k]])) for k in self._slides]
-        return np.concatenate([point.sizes, slacks, _definiteness(self, arc, point)])
+        return np.concatenate([point.sizes, slacks, self._curvature(arc, point)])
 
     def _guard_tolerances(self, arc: Arc, point: Point) -> Vector:
         error = ZERO * self.objective.gradient_error(point.x)
         sizes = [float(np.linalg.norm(error[block])) for block in arc.blocks]
         slacks = [SLACK] * len(self._slides)
-        return np.array([*sizes, *slacks, *([0.0] * _definiteness(self, arc, point).size)])
+        return np.array([*sizes, *slacks, *([0.0] * self._curvature(arc, point).size)])
 
     def _meet(self, arc: Arc, failed: NDArray[np.intp]) -> None:
         current = self.current
@@ -203,20 +203,21 @@ class GroupL1Motion(GroupedMotion):
         super().enter(candidate)
         self._tied = [int(k) for k in np.flatnonzero(candidate.mode.sides >= 0)]
         self._others = [int(k) for k in np.flatnonzero(candidate.mode.sides < 0)]
+        self._watch_curvature(candidate)
 
     def _guards(self, arc: Arc, point: Point) -> Vector:
         level = float(point.sizes[0])
         weights = point.weights if arc.weighted else np.empty(0)
         # Squares: ||g_k|| itself has a kink where g_k = 0.
         gaps = [level**2 - float(point.g[b] @ point.g[b]) for b in (self.blocks[k] for k in self._others)]
-        return np.concatenate([[level], weights, gaps, _definiteness(self, arc, point)])
+        return np.concatenate([[level], weights, gaps, self._curvature(arc, point)])
 
     def _guard_tolerances(self, arc: Arc, point: Point) -> Vector:
         error = ZERO * self.objective.gradient_error(point.x)
         sizes = np.array([np.linalg.norm(error[block]) for block in self.blocks])
         level = float(np.max(sizes[self._tied]))
         weights = np.full(len(self._tied) if arc.weighted else 0, SLACK)
-        definite = np.zeros(_definiteness(self, arc, point).size)
+        definite = np.zeros(self._curvature(arc, point).size)
         gaps = 2.0 * float(point.sizes[0]) * (level + sizes[self._others])
         return np.concatenate([[level], weights, gaps, definite])
 
@@ -230,22 +231,3 @@ class GroupL1Motion(GroupedMotion):
     def _settle(self, arc: Arc, x: Vector) -> Vector:
         return settle_tie(self.evaluate, arc, x)
 
-
-def _definiteness(motion: GroupedMotion, arc: Arc, point: Point) -> Vector:
-    """Return the least eigenvalue of the curvature that keeps an arc on its surfaces; nothing where f is known to be convex.
-
-    Where it vanishes the arc turns from attracting to repelling, and solutions are no longer unique.
-    """
-    if motion.objective.convex:
-        return np.empty(0)
-    if arc.tied:
-        if not arc.weighted:
-            return np.empty(0)
-        U = np.zeros((point.x.size, len(arc.blocks)))
-        U[arc.moving, arc.owner] = point.directions
-        M = U.T @ point.H @ U
-        M = M[1:, 1:] - M[1:, :1] - M[:1, 1:] + M[:1, :1]
-        return np.array([np.linalg.eigvalsh(M)[0]])
-    if arc.sliding.size == 0:
-        return np.empty(0)
-    return np.array([np.linalg.eigvalsh(point.H[np.ix_(arc.sliding, arc.sliding)])[0]])

@@ -14,7 +14,6 @@ tolerance, the rest is a straight line.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -120,6 +119,7 @@ class GroupedMotion(Motion):
         self.released: set[int] = set()  # those of them that a guard says are to leave
         self.at_zero = False
         self._length, self._reach = np.inf, np.inf  # of the next step: in time, and in shares of the way to extinction
+        self._curvature_watched = not objective.convex
         self._turn = 2.0  # by how much the velocity changed on the last step
         self._meet_start()
 
@@ -373,3 +373,27 @@ class GroupedMotion(Motion):
             ]
         )
 
+    def _watch_curvature(self, candidate: GroupCandidate) -> None:
+        """Watch whether the arc stays attracting, unless f is convex (it does) or the arc repels and was taken on request."""
+        self._curvature_watched = not self.objective.convex and not candidate.mode.resting
+        if self._curvature_watched:
+            values = self._curvature(candidate.arc, self._start_of(candidate))
+            self._curvature_watched = bool(np.all(values > 0.0))
+
+    def _curvature(self, arc: Arc, point: Point) -> Vector:
+        """Return the least eigenvalue of the curvature that keeps an arc on its surfaces, while it is watched: (0 or 1,).
+
+        Where it vanishes the arc turns from attracting to repelling, and solutions are no longer unique. It is raised by more
+        than the selection takes for rounding, so that what fails here is indefinite there.
+        """
+        if not self._curvature_watched or not (arc.weighted or arc.sliding.size):
+            return np.empty(0)
+        if arc.tied:
+            U = np.zeros((point.x.size, len(arc.blocks)))
+            U[arc.moving, arc.owner] = point.directions
+            M = U.T @ point.H @ U
+            curvature = M[1:, 1:] - M[1:, :1] - M[:1, 1:] + M[:1, :1]
+        else:
+            curvature = point.H[np.ix_(arc.sliding, arc.sliding)]
+        raised = 4.0 * ZERO * EPS * point.x.size * self.evaluate.largest
+        return np.array([np.linalg.eigvalsh(curvature)[0] + raised])

@@ -52,7 +52,9 @@ class GroupSelection:
     rates: Vector
 
 
-def group_selections(K: Matrix, q: Vector, blocks: list[Indices]) -> list[GroupSelection]:
+def group_selections(
+    K: Matrix, q: Vector, blocks: list[Indices], scale: float | None = None
+) -> list[GroupSelection]:
     """Return all solutions; exactly one when K is positive semidefinite.
 
     Parameters
@@ -62,6 +64,8 @@ def group_selections(K: Matrix, q: Vector, blocks: list[Indices]) -> list[GroupS
     q : (k,) array
     blocks : list of index arrays
         The groups, as positions in range(k).
+    scale : float, optional
+        The size of the numbers that K comes from, of which eps is its rounding; by default its largest entry.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def group_selections(K: Matrix, q: Vector, blocks: list[Indices]) -> list[GroupS
     if q.size == 0:
         return [GroupSelection(np.empty(0), np.empty(0))]
     values = np.linalg.eigvalsh(K)
-    rounding = ROUNDING * EPS * q.size * float(np.max(np.abs(values)))
+    rounding = ROUNDING * EPS * q.size * (float(np.max(np.abs(K))) if scale is None else scale)
     # A multiplier is a difference of numbers of the size of K and q.
     noise = rounding + ROUNDING * EPS * float(np.max(np.abs(q)))
     if values[0] < -rounding:

@@ -10,13 +10,24 @@ import numpy as np
 from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS
 from filippov.tableau import SelectionError
-from flows.dual_collocation import DualCollocation, duality_map
-from flows.smooth_motion import NormalizedMotion
+from flows.dual_collocation import DualCollocation, DualStep, duality_map
+from flows.smooth_motion import FlowTimePiece, NormalizedMotion
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
 __all__ = ["LpMotion"]
+
+
+class _DualPiece(FlowTimePiece):
+    """A step of `DualCollocation`: near g_i = 0 its velocities are known better than the states could tell."""
+
+    _dense: DualStep
+
+    def velocity(self, t: Vector) -> Matrix:
+        """Return the velocity that was solved for, shape (n, m)."""
+        times = [self.flow_time(float(time)) for time in np.atleast_1d(t)]
+        return np.stack([self._dense.velocity(s) for s in times], axis=1)
 
 
 class LpMotion(NormalizedMotion):
@@ -72,6 +83,13 @@ class LpMotion(NormalizedMotion):
                 f"the gradient is zero and the curvature indefinite: the ways to leave in l_{self.p:g} are not known"
             )
         return []
+
+    def piece(self, solver: Any, s_span: tuple[float, float], t0: float, t1: float) -> FlowTimePiece:
+        """Return the solver's last step, with the velocity that was solved for where there is one."""
+        if not isinstance(solver, DualCollocation):
+            return super().piece(solver, s_span, t0, t1)
+        dense, gradient = solver.dense_output(), self._seen_from_origin()
+        return _DualPiece(dense, gradient, self.descent, self._origin, s_span, t0, t1)
 
     def _start(self, displacement: Vector | None = None) -> Any:
         if self.p <= 2.0:

@@ -122,18 +122,17 @@ class FlowTimePiece(Piece):
         self._t_span = (t0, t1)
         self.t0, self.t1 = t0, t1
 
-    def _displacement(self, t: float) -> Vector:
+    def flow_time(self, t: float) -> float:
+        """Return s at time t."""
         start, end = self._s
         if t <= self._t_span[0]:
-            s = start
-        elif t >= self._t_span[1]:
-            s = end
-        else:
-            s = float(brentq(lambda s: self._dense(s)[-1] - t, start, end, xtol=4 * EPS * end, rtol=8.9e-16))
-        return np.asarray(self._dense(s)[:-1])
+            return start
+        if t >= self._t_span[1]:
+            return end
+        return float(brentq(lambda s: self._dense(s)[-1] - t, start, end, xtol=4 * EPS * end, rtol=8.9e-16))
 
     def _displacements(self, t: Vector) -> Matrix:
-        return np.stack([self._displacement(float(time)) for time in np.atleast_1d(t)], axis=1)
+        return np.stack([self._dense(self.flow_time(float(time)))[:-1] for time in np.atleast_1d(t)], axis=1)
 
     def state(self, t: Vector) -> Matrix:
         """Return x at times t (m,), shape (n, m)."""
@@ -270,14 +269,17 @@ class NormalizedMotion(Motion):
         t1 = float(solver.y[-1])
         self._standstill = 0 if t1 > t0 else self._standstill + 1
         s_span = (s0, float(solver.t))
-        piece = FlowTimePiece(
-            solver.dense_output(), self._seen_from_origin(), self.descent, self._origin, s_span, t0, t1
-        )
+        piece = self.piece(solver, s_span, t0, t1)
         self.t, self.x = t1, self._origin + solver.y[:-1]
         if t1 >= t_bound:
             piece.cut(t_bound)
             self.t, self.x = t_bound, piece.state(np.array([t_bound]))[:, 0]
         return piece if piece.t1 > piece.t0 else None
+
+    def piece(self, solver: Any, s_span: tuple[float, float], t0: float, t1: float) -> FlowTimePiece:
+        """Return the solver's last step."""
+        dense, gradient = solver.dense_output(), self._seen_from_origin()
+        return FlowTimePiece(dense, gradient, self.descent, self._origin, s_span, t0, t1)
 
     def _start(self, displacement: Vector | None = None) -> Any:
         """Start the Runge-Kutta pair at the present state, as seen from the origin in use."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
@@ -135,6 +134,8 @@ class Ball(ConvexSet):
         # ||u|| <= ||pull|| / multiplier, so the norm has fallen to the radius at the latest at this
         # multiplier.
         bound = 2.0 * float(np.linalg.norm(pull)) / self.radius
+        from scipy.optimize import brentq
+
         multiplier = float(brentq(excess, 0.0, bound, xtol=EPS * EPS, rtol=4.0 * EPS))
         step = pull / (values + multiplier)
         step *= self.radius / float(np.linalg.norm(step))

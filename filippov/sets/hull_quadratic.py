@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
@@ -86,6 +85,8 @@ def _support(points: Matrix, form: QuadraticForm, tie_break: float) -> NDArray[n
     system = np.vstack([image, np.ones(len(points))])
     target = np.zeros(len(system))
     target[-1] = 1.0
+    from scipy.optimize import nnls
+
     raw, _ = nnls(system, target, maxiter=100 * (len(points) + 10))
     return np.flatnonzero(raw > WEIGHT_TOLERANCE * float(np.sum(raw)))
 

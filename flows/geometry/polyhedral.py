@@ -15,9 +15,9 @@ from flows.attainable import Attainable, Ties, greedy_filippov_set, sign_filippo
 from flows.curved_motion import CurvedMotion
 from flows.faces import FaceCandidate, FaceFamily, GreedyFaces, SignFaces
 from flows.geometry.geometry import Geometry, Undecided
-from flows.linear_motion import linear_motion
 from flows.norms.norm import Norm
 from flows.objectives import Quadratic, SmoothObjective, Symbolic
+from flows.quadratic_motion import quadratic_motion
 from flows.sparse_motion import sparse_motion
 
 __all__ = ["GreedyGeometry", "PolyhedralGeometry", "SignGeometry"]
@@ -74,7 +74,7 @@ class PolyhedralGeometry(Geometry):
         if isinstance(quadratic, Quadratic) and quadratic.is_sparse:
             return sparse_motion(quadratic, self.family, t, x)
         if isinstance(quadratic, Quadratic):
-            return linear_motion(quadratic, self.family, t, x)
+            return quadratic_motion(quadratic, self.family, t, x)
         return CurvedMotion(objective, self.family, objective.hessian_variation(self.norm.dual.value), t, x)
 
     def may_narrow(self, mode: Mode) -> bool:

@@ -13,7 +13,7 @@ from filippov.sets import Ball, Box, ConvexSet, Hull
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
 from flows.attainable import Attainable, Ties
-from flows.dual_collocation import duality_map
+from flows.dual_collocation import DUAL_TOLERANCE, duality_map
 from flows.geometry.geometry import Geometry, Undecided
 from flows.lp_motion import LpMotion
 from flows.norms.norm import Norm
@@ -110,13 +110,17 @@ class LpGeometry(SmoothGeometry):
     def inclusion_distance(
         self, objective: SmoothObjective, x: Vector, velocity: Vector, mode: Mode
     ) -> float:
-        """Return the distance from the velocities of all gradients within rounding of grad f(x).
+        """Return the distance from the velocities of all gradients within `DUAL_TOLERANCE` of grad f(x).
 
-        For p > 2 the velocity is Hoelder continuous only: where g_i is lost in rounding, v_i is known to eps^(1/(p-1)).
+        For p > 2 the velocity is Hoelder continuous only: where g_i is known to e, v_i is known to e^(1/(p-1)). The motion solves for
+        the velocity, and for the gradient to that tolerance.
         """
         if mode.resting:
             return self.norm.face(np.zeros(self.dim)).distance(velocity)
-        g, error = objective.grad(x), 2.0 * objective.gradient_error(x)
+        g = objective.grad(x)
+        # The motion's own residual, at its largest between the points where it looks, and the rounding of this g.
+        wide = 4.0 * DUAL_TOLERANCE / EPS if self.p > 2.0 else 2.0
+        error = wide * objective.gradient_error(x)
         speed = duality_map(self.weights * g, self.p / (self.p - 1.0))[1]
         if speed <= float(np.linalg.norm(self.weights * error)):
             return self.norm.face(np.zeros(self.dim)).distance(velocity)

@@ -1,0 +1,175 @@
+"""This project beside its peers, on the same problems and at equal error: `python benchmarks/peers.py`.
+
+Peers: scipy's solve_ivp on the discontinuous field itself and on the field smoothed by tanh; Siconos (Debian's python3-siconos,
+run by the interpreter that has it); nosnoc (the extra "peers"). Each peer's settings are tightened until the error asked for is
+reached or a limit on time and evaluations is; this project's solutions are exact and have nothing to tune.
+Errors are the largest in a component at 201 times (nosnoc: at its own nodes). Times are medians of wall time, in milliseconds,
+imports not counted. Last table: gradients that discrete schemes need to come near the point that the exact flow arrives at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+from collections.abc import Iterator
+
+import numpy as np
+import scipy
+from marked_tables import MarkedTable, write_section
+from peer_runs import Limits, Outcome, nosnoc, ours, raw, regularised, siconos, siconos_python
+from relay_problems import RelayProblem, classical, example_44, sign_flow_problem
+from scheme_gradients import scheme_table
+
+CONDITION = 100.0
+HEADER = ("problem", "solver", "setting", "ms", "error", "work", "events")
+
+NOSNOC_UP_TO = 5
+"""Dimensions beyond this take nosnoc minutes a run."""
+
+PORTRAIT = 1000
+"""Starts in the portrait; the peers get the first `SAMPLE` of them, and times are given a start."""
+
+SAMPLE = 20
+
+
+def problems(options: argparse.Namespace) -> Iterator[tuple[str, RelayProblem]]:
+    """Yield (title of the table, problem)."""
+    exact = 5 if options.quick else 20
+    for family, title in (
+        ("random", f"Sign flows of random quadratics, condition {CONDITION:g}, to arrival"),
+        ("dominant", "Sign flows of diagonally dominant quadratics, to arrival"),
+    ):
+        for n in options.sizes:
+            yield title, sign_flow_problem(family, n, CONDITION, 0, exact)
+    for name in ("forced stick-slip", "codimension 2"):
+        yield "Switched systems", classical(name)
+    yield "The example of section 4.4, f = (y - x/2)^2/2 + x", example_44(1)
+    yield "The example of section 4.4, f = (y - x/2)^2/2 + x", example_44(PORTRAIT)
+
+
+def sampled(problem: RelayProblem) -> RelayProblem:
+    """Return the problem with at most `SAMPLE` starts."""
+    from dataclasses import replace
+
+    return replace(
+        problem,
+        starts=problem.starts[:SAMPLE],
+        autonomous_starts=problem.autonomous_starts[:SAMPLE],
+    )
+
+
+def outcomes(problem: RelayProblem, options: argparse.Namespace, interpreter: str | None) -> Iterator[Outcome]:
+    """Yield the outcome of each solver."""
+    limits, target = Limits(options.seconds, options.evaluations, options.repeats), options.target
+    yield from ours(problem, limits)
+    problem = sampled(problem)
+    n = problem.autonomous.C.shape[1]
+    integrators = ["Euler"] if problem.autonomous.A is None else ["Euler", "zero-order hold"]
+    for integrator in integrators:
+        if interpreter is None:
+            yield Outcome("Siconos", "", failure="not installed")
+        else:
+            yield siconos(problem, integrator, target, limits, interpreter)
+    for method in ("LSODA", "Radau", "BDF"):
+        yield regularised(problem, method, target, limits)
+    for method in ("RK45", "LSODA"):
+        yield raw(problem, method, target, limits)
+    if importlib.util.find_spec("nosnoc") is None:
+        yield Outcome("nosnoc", "", failure="not installed")
+    elif n <= NOSNOC_UP_TO:
+        yield nosnoc(problem, target, limits)
+
+
+def row(name: str, outcome: Outcome, target: float) -> tuple[str, ...]:
+    """Return the cells of a row; an error above the target is said to be."""
+    if outcome.failure:
+        return name, outcome.solver, outcome.setting, "", outcome.failure, outcome.work, ""
+    error = f"{outcome.error:.0e}" + (" (above)" if outcome.error > target else "")
+    return (
+        name,
+        outcome.solver,
+        outcome.setting,
+        f"{1e3 * outcome.seconds:.3g}",
+        error,
+        outcome.work,
+        outcome.events,
+    )
+
+
+def siconos_verdict(found: dict[str, list[Outcome]], target: float) -> list[str]:
+    """Return where Siconos is ahead and from where on it is overtaken, in words, from this run's numbers."""
+    ahead, behind, unreached, exact = [], [], [], []
+    for name, rows in found.items():
+        mine = min(outcome.seconds for outcome in rows if outcome.solver == "filippov")
+        theirs = [o for o in rows if o.solver.startswith("Siconos") and not o.failure]
+        reached = [o for o in theirs if o.error <= target]
+        if not theirs:
+            continue
+        if not reached:
+            unreached.append(f"{name} ({min(o.error for o in theirs):.0e})")
+            continue
+        best = min(reached, key=lambda o: o.seconds)
+        if best.error <= 1e-11:
+            exact.append(name)
+        ratio = mine / best.seconds
+        (ahead if ratio > 1 else behind).append(f"{name} ({ratio if ratio > 1 else 1 / ratio:.2g} times)")
+    said = [
+        f"{text}: {'; '.join(names)}."
+        for text, names in (
+            ("Siconos is faster on", ahead),
+            ("this project is faster than Siconos on", behind),
+            (f"Siconos does not come below {target:g} within the limits on", unreached),
+            ("Siconos is exact (1e-11) at its nodes on", exact),
+        )
+        if names
+    ]
+    return [sentence[0].upper() + sentence[1:] for sentence in said]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", help="dimensions of the sign flows (default 5 20 100 300)")
+    parser.add_argument("--repeats", type=int, help="runs of which the median is taken (default 5)")
+    parser.add_argument("--target", type=float, default=1e-6, help="the error that peers are to reach (1e-6)")
+    parser.add_argument("--seconds", type=float, help="limit on the time of one run of a peer (default 60)")
+    parser.add_argument("--evaluations", type=int, help="limit on the calls of one run (default 2 000 000)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one repeat, low limits")
+    parser.add_argument("--siconos-python", help="interpreter that can import siconos (default: any on PATH)")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
+    options = parser.parse_args()
+    options.sizes = options.sizes or ([5, 20] if options.quick else [5, 20, 100, 300])
+    options.repeats = options.repeats or (1 if options.quick else 5)
+    options.seconds = options.seconds or (5.0 if options.quick else 60.0)
+    options.evaluations = options.evaluations or (50_000 if options.quick else 2_000_000)
+    interpreter = siconos_python(options.siconos_python)
+
+    tables: dict[str, MarkedTable] = {}
+    found: dict[str, list[Outcome]] = {}
+    for title, problem in problems(options):
+        table = tables.setdefault(title, MarkedTable(title, HEADER))
+        found[problem.name] = list(outcomes(problem, options, interpreter))
+        table.rows += [
+            row(problem.name if k == 0 else "", outcome, options.target)
+            for k, outcome in enumerate(found[problem.name])
+        ]
+        table.remarks.append(f"Reference for {problem.name}: {problem.source}.")
+        print(f"{problem.name}: done", flush=True)
+    schemes = scheme_table(options.sizes, CONDITION, options.repeats)
+    said = [
+        f"One run of `python benchmarks/peers.py` on {os.cpu_count()} cores ({platform.machine()}), Python "
+        f"{platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}; medians of {options.repeats}; peers "
+        f"are to reach an error of {options.target:g}, with at most {options.seconds:g} s and {options.evaluations} calls a setting. "
+        f"Portrait: times are given a start; peers run the first {SAMPLE} of its {PORTRAIT} starts, nosnoc two.",
+        *siconos_verdict(found, options.target),
+    ]
+    for each in (*tables.values(), schemes):
+        each.print()
+    print("\n".join(said))
+    if options.write:
+        write_section("peers", "\n\n".join([*said, *(t.markdown() for t in (*tables.values(), schemes))]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Kinds of cases about relay systems: the same system in four forms, and all modes at a point by enumeration."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from enumeration import Degenerate, relay_modes
+from inclusion import check_joints
+from random_problems import AffineRelay, affine_relay
+from scipy.optimize import lsq_linear
+from sources import Source, Wrong, require
+
+from filippov import (
+    ChatteringError,
+    FilippovError,
+    NonUniqueError,
+    PiecewiseAffine,
+    PiecewiseSmooth,
+    Relay,
+    Stewart,
+    System,
+    Trajectory,
+    solve,
+)
+from filippov.arguments import Vector
+
+__all__ = ["RELAY_KINDS", "forms"]
+
+T_END = 2.0
+TIGHT = {"rtol": 1e-10, "atol": 1e-12}
+NUDGE = 1e-7
+"""A start moved by this much: where that changes the order of the switches, the case is not posed well enough to tell."""
+
+
+def exact_form(case: AffineRelay) -> PiecewiseAffine:
+    return PiecewiseAffine(case.A, case.B, case.C, case.b, case.d)
+
+
+def relay_form(case: AffineRelay) -> Relay:
+    return Relay(
+        lambda t, x: case.A @ x + case.b,
+        lambda t, x: case.B,
+        lambda t, x: case.C @ x + case.d,
+        jac=lambda t, x: case.C,
+        rate=lambda t, x: np.zeros(case.m),
+    )
+
+
+def smooth_form(case: AffineRelay) -> PiecewiseSmooth:
+    fields = {
+        sides: (lambda t, x, u=np.array(sides, dtype=float): case.A @ x + case.b - case.B @ u)
+        for sides in itertools.product((-1, 1), repeat=case.m)
+    }
+    return PiecewiseSmooth(lambda t, x: case.C @ x + case.d, fields)
+
+
+def stewart_form(case: AffineRelay) -> Stewart:
+    """Region s is where -s.h is smallest: where s = sign h."""
+    patterns = np.array(list(itertools.product((-1.0, 1.0), repeat=case.m)))
+    fields = [lambda t, x, u=u: case.A @ x + case.b - case.B @ u for u in patterns]
+    return Stewart(fields, lambda t, x: -patterns @ (case.C @ x + case.d))
+
+
+def forms(case: AffineRelay) -> dict[str, System]:
+    """Return the system in every form in which it is the same: Stewart's for one or two relays."""
+    made: dict[str, System] = {
+        "PiecewiseAffine": exact_form(case),
+        "Relay": relay_form(case),
+        "PiecewiseSmooth": smooth_form(case),
+    }
+    if case.m <= 2:
+        made["Stewart"] = stewart_form(case)
+    return made
+
+
+Outcome = tuple[str, Trajectory]
+
+
+def outcome(system: System, x0: Vector, **options: Any) -> Outcome:
+    """Return how a run ended ("" or the error's name) and its trajectory."""
+    try:
+        return "", solve(system, (0.0, T_END), x0, max_switches=400, **options)
+    except FilippovError as error:
+        if error.trajectory is None:
+            raise
+        return type(error).__name__, error.trajectory
+
+
+def check_relay_flow(case: AffineRelay, path: Trajectory) -> None:
+    """At interior points of all segments x' = Ax + b - Bu with u in Sgn(Cx + d), and x moves by x'."""
+    size = 1.0 + float(np.abs(path.y).max())
+    check_joints(path, case.x0, 1e-9 * size)
+    for segment in path.segments:
+        for part in (0.1, 0.5, 0.9):
+            t = segment.t0 + part * (segment.t1 - segment.t0)
+            if not segment.t0 < t < segment.t1:
+                continue
+            x, v = np.asarray(segment.state(t)), np.asarray(segment.velocity(t))
+            h = case.C @ x + case.d
+            # A surface slid on is kept to the tolerance of the integration.
+            u = np.where(np.abs(h) > 1e-9 * size, np.sign(h), 0.0)
+            free = np.flatnonzero(u == 0.0)
+            rest = case.A @ x + case.b - case.B @ u - v
+            if free.size:
+                fitted = lsq_linear(case.B[:, free], rest, (-1.0, 1.0), tol=1e-14)
+                rest = rest - case.B[:, free] @ fitted.x
+            scale = 1.0 + float(np.abs(v).max())
+            off = float(np.abs(rest).max())
+            require(off <= 1e-6 * scale, f"x' is {off:.3g} from F at t = {t:.17g}, h = {h}")
+            e = 1e-4 * (segment.t1 - segment.t0)
+            slope = (np.asarray(segment.state(t + e)) - np.asarray(segment.state(t - e))) / (2.0 * e)
+            off = float(np.abs(slope - v).max()) if e > 1e-7 else 0.0
+            require(off <= 1e-4 * scale * size, f"x moves {off:.3g} off its velocity at t = {t:.17g}")
+
+
+def four_forms(source: Source) -> None:
+    """Every form of one system switches at the same times, in the same way, between the same states."""
+    case = affine_relay(source, 2, on=bool(source.integer(0, 1)), generic=True)
+    runs = {name: outcome(system, case.x0, **TIGHT) for name, system in forms(case).items()}
+    end, path = runs["PiecewiseAffine"]
+    for name, (other_end, other) in runs.items():
+        difference = _difference(path, other, stewart=name == "Stewart")
+        if difference is None and end == other_end:
+            continue
+        if _well_posed(case, path, end):
+            raise Wrong(f"{name} against PiecewiseAffine: ends {other_end!r}, {end!r}; {difference}")
+    if not end:
+        check_relay_flow(case, path)
+        return
+    _explain(case, path, end)
+
+
+def _difference(one: Trajectory, two: Trajectory, *, stewart: bool) -> str | None:
+    kinds = [s.kind for s in one.switches], [s.kind for s in two.switches]
+    # Stewart's "surfaces" are regions, so that a crossing of one surface while sliding on another changes what is tied.
+    if len(kinds[0]) != len(kinds[1]) or (not stewart and kinds[0] != kinds[1]):
+        return f"switches {kinds}"
+    for a, b in zip(one.switches, two.switches, strict=True):
+        if abs(a.t - b.t) > 1e-6:
+            return f"switch {a.kind} at {a.t!r}, {b.t!r}"
+    end = min(one.t_end, two.t_end)
+    if not one.segments or not two.segments:
+        return None if bool(one.segments) == bool(two.segments) else "one of them does not move"
+    size = 1.0 + float(np.abs(one.y).max())
+    for t in np.linspace(0.0, end, 9):
+        off = float(np.abs(one.sol(t) - two.sol(t)).max())
+        if off > 1e-6 * size:
+            return f"states differ by {off:.3g} at t = {t:.6g}"
+    return None
+
+
+def _well_posed(case: AffineRelay, path: Trajectory, end: str) -> bool:
+    """Whether starts nearby, on the same surfaces, have the same switches."""
+    on = np.abs(case.C @ case.x0 + case.d) <= 1e-12
+    rows = case.C[on]
+    for direction in np.vstack([np.eye(case.n), -np.eye(case.n)]):
+        along = direction - np.linalg.pinv(rows) @ (rows @ direction) if rows.size else direction
+        other_end, other = outcome(exact_form(case), case.x0 + NUDGE * along, **TIGHT)
+        if other_end != end or [s.kind for s in other.switches] != [s.kind for s in path.switches]:
+            return False
+        if any(abs(a.t - b.t) > 1e-4 for a, b in zip(path.switches, other.switches, strict=True)):
+            return False
+    return True
+
+
+def _explain(case: AffineRelay, path: Trajectory, end: str) -> None:
+    """A run that has ended early by name must have had a reason: no one mode at the point that it names."""
+    if end == "NonUniqueError":
+        x = path.sol(path.t_end) if path.segments else case.x0
+        raise NonUniqueError(f"at {x}", path)
+    if end == "ChatteringError":
+        raise ChatteringError("accumulates", path)
+    raise FilippovError(end, path)
+
+
+def modes_at_a_point(source: Source) -> None:
+    """Integers: the regimes found at a start on surfaces are those of the exact enumeration, whether M is a P-matrix or not."""
+    case = affine_relay(source, 3, on=True, generic=False)
+    h = case.C @ case.x0 + case.d
+    on = np.flatnonzero(h == 0).tolist()
+    sides = np.sign(h)
+    for i in on:
+        if not case.C[i].any():
+            return  # a switching function that is zero everywhere is refused elsewhere
+    try:
+        expected = relay_modes(case.C @ case.B, case.C @ (case.A @ case.x0 + case.b), sides, on)
+    except Degenerate:
+        expected = None
+    for system in (exact_form(case), relay_form(case), smooth_form(case)):
+        name = type(system).__name__
+        try:
+            motion = system.motion(0.0, case.x0, 1.0, 1e-8, 1e-10)
+            found = sorted(tuple(c.mode.sides.tolist()) for c in motion.candidates())  # type: ignore[attr-defined]
+        except FilippovError:
+            require(not expected, f"{name} finds none of {expected}")
+            continue
+        if expected is not None:
+            require(found == expected, f"{name} finds the modes {found}, exactly {expected}")
+
+
+RELAY_KINDS: dict[str, Callable[[Source], None]] = {
+    "relay, four forms of one system": four_forms,
+    "relay, all modes at a point": modes_at_a_point,
+}
