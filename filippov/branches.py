@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from filippov.arguments import Vector, check_count
-from filippov.errors import InvalidInputError
+from filippov.errors import FilippovError, InvalidInputError
 from filippov.solve import solve
 from filippov.switching import Switch
 from filippov.system import System
@@ -39,7 +39,8 @@ def branches(
     Returns
     -------
     list of Trajectory
-        A single trajectory where the solution is unique.
+        A single trajectory where the solution is unique. A branch that fails is returned as far as it came, with status -1
+        and its message; if there is no other, its error is raised.
     """
     if "nonunique" in solve_options:
         raise InvalidInputError("nonunique must not be given to branches: it takes every choice in turn")
@@ -63,5 +64,11 @@ def branches(
             taken.append(choice)
             return choice
 
-        found.append(solve(system, t_span, x0, nonunique=follow, **solve_options))
+        try:
+            found.append(solve(system, t_span, x0, nonunique=follow, **solve_options))
+        except FilippovError as error:
+            # One branch that cannot be followed does not take the others with it.
+            if error.trajectory is None or not (found or pending):
+                raise
+            found.append(error.trajectory)
     return found

@@ -16,6 +16,7 @@ from filippov.arguments import Matrix, Vector
 from filippov.errors import InvalidInputError
 from filippov.pivoting import EPS
 from filippov.regime import Regime, RegimeCandidate, fold_weights
+from filippov.spirals import outward_spiral, spiral_candidate
 from filippov.switched import SURFACE_TOLERANCE, SwitchedSystem
 from filippov.switching import Mode
 
@@ -121,6 +122,22 @@ class SignPatternSystem(SwitchedSystem):
                 slacks = np.append(sliding.slacks, sense * sliding.turn)
                 found.append(RegimeCandidate(sliding.velocity, regime.mode, regime, slacks=slacks))
         return found
+
+    def spirals(
+        self, t: float, x: Vector, on: NDArray[np.bool_], others: Sequence[RegimeCandidate]
+    ) -> list[RegimeCandidate]:
+        """Return the solutions that spiral out where two surfaces cross and all fields turn around that."""
+        where = np.flatnonzero(on)
+        if where.size != 2 or not any(np.all(other.mode.sides[where] == 0) for other in others):
+            return []
+        fields = self.limits(t, x, on)
+        rates = fields @ self.surfaces.jacobian(t, x)[where].T + self.surfaces.rate(t, x)[where]
+        velocity = outward_spiral(rates, fields)
+        if velocity is None:
+            return []
+        sides = self._sides(t, x, on)
+        sides[where] = 1  # any phase will do
+        return [spiral_candidate(velocity, sides, t)]
 
     def _slidings_ahead(
         self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp]

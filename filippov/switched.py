@@ -70,6 +70,12 @@ class SwitchedSystem(System):
     def codimension_of(self, t: float, x: Vector, on: NDArray[np.bool_]) -> int:
         """Return the codimension of the switching set where these surfaces meet."""
 
+    def spirals(
+        self, t: float, x: Vector, on: NDArray[np.bool_], others: Sequence[RegimeCandidate]
+    ) -> list[RegimeCandidate]:
+        """Return what stands for solutions that leave x by infinitely many switches at once, beside the others."""
+        return []
+
     def meeting_point(self, t: float, x: Vector, met: NDArray[np.intp]) -> Vector:
         """Return x moved onto the limit set of switches that accumulate on the surfaces `met`, by Gauss-Newton steps.
 
@@ -123,7 +129,8 @@ class SwitchedSystem(System):
         ]
         strict = [candidate for candidate, holds in verdicts if holds]
         if strict:
-            return [self._resting_if_still(t, x, candidate) for candidate in strict]
+            found = [self._resting_if_still(t, x, candidate) for candidate in strict]
+            return [*found, *self.spirals(t, x, on, found)]
         open_ones = [candidate for candidate, holds in verdicts if holds is None]
         if not open_ones:
             raise FilippovError(

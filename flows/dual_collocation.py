@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import roots_jacobi
 
 from filippov.arguments import Matrix, Vector
@@ -30,8 +30,8 @@ __all__ = ["DUAL_TOLERANCE", "DualCollocation", "DualStep", "duality_map"]
 STAGES = 7
 
 DUAL_TOLERANCE = 1e-12
-"""Largest residual of w g = J_p(z), relative to the terms of g: not the user's to loosen, because where g_i is small v_i would be wrong
-by the (p - 1)-th root of it."""
+"""Largest residual of w g = J_p(z), relative to the terms of g. It is not the user's to loosen: where g_i is small v_i would be
+wrong by the (p - 1)-th root of it."""
 
 NEWTON_STEPS = 40
 ROUNDING = 16.0
@@ -40,33 +40,41 @@ ROUNDING = 16.0
 
 def duality_map(y: Vector, q: float) -> tuple[Vector, float]:
     """Return sign(y_i) |y_i|^(q-1) ||y||_q^(2-q), the gradient of ||y||_q^2 / 2, and ||y||_q."""
-    largest = float(np.max(np.abs(y)))
-    if largest == 0.0:
-        return np.zeros_like(y), 0.0
-    sizes = np.abs(y) / largest
-    norm = float(np.sum(sizes**q) ** (1.0 / q))
-    return np.sign(y) * (sizes / norm) ** (q - 1.0) * (largest * norm), largest * norm
+    maps, norms = _duality_maps(y[None, :], q)
+    return maps[0], float(norms[0, 0])
 
 
-def _duality_slope(z: Vector, p: float) -> Matrix:
-    """Return the derivative of the duality map for p >= 2."""
-    _, norm = duality_map(z, p)
-    if norm == 0.0:
-        return np.zeros((z.size, z.size))
-    unit = np.abs(z) / norm
-    outer = np.sign(z) * unit ** (p - 1.0)
-    return np.asarray((p - 1.0) * np.diag(unit ** (p - 2.0)) + (2.0 - p) * np.outer(outer, outer))
+def _duality_maps(y: Matrix, q: float) -> tuple[Matrix, Matrix]:
+    """Return the duality maps of rows, (k, n), and their norms, (k, 1)."""
+    largest = np.max(np.abs(y), axis=1, keepdims=True)
+    sizes = np.abs(y) / np.where(largest > 0.0, largest, 1.0)
+    norms = np.sum(sizes**q, axis=1, keepdims=True) ** (1.0 / q)
+    units = sizes / np.where(norms > 0.0, norms, 1.0)
+    return np.sign(y) * units ** (q - 1.0) * (largest * norms), largest * norms
+
+
+def _duality_slopes(z: Matrix, p: float) -> NDArray[np.float64]:
+    """Return the derivatives of the duality maps of rows for p >= 2, (k, n, n)."""
+    _, norms = _duality_maps(z, p)
+    units = z / np.where(norms > 0.0, norms, 1.0)
+    ends = np.sign(z) * np.abs(units) ** (p - 1.0)
+    slopes = (2.0 - p) * ends[:, :, None] * ends[:, None, :]
+    index = np.arange(z.shape[1])
+    slopes[:, index, index] += (p - 1.0) * np.abs(units) ** (p - 2.0)
+    return np.asarray(slopes)
 
 
 def _radau() -> tuple[Vector, Matrix]:
     """Return the nodes on [0, 1] and, in Legendre polynomials of 2 theta - 1, the coefficients of the nodes' Lagrange basis."""
     inner, _ = roots_jacobi(STAGES - 1, 1.0, 0.0)
     nodes = np.append(0.5 * (inner + 1.0), 1.0)
-    return nodes, np.linalg.inv(legendre.legvander(2.0 * nodes - 1.0, STAGES - 1))
+    return np.asarray(nodes, float), np.asarray(
+        np.linalg.inv(legendre.legvander(2.0 * nodes - 1.0, STAGES - 1)), float
+    )
 
 
 NODES, LAGRANGE = _radau()
-INTEGRALS = legendre.legint(LAGRANGE, scl=0.5, lbnd=-1.0)
+INTEGRALS: Matrix = np.asarray(legendre.legint(LAGRANGE, scl=0.5, lbnd=-1.0), float)
 
 
 def _basis(coefficients: Matrix, theta: ArrayLike) -> Matrix:
@@ -75,6 +83,7 @@ def _basis(coefficients: Matrix, theta: ArrayLike) -> Matrix:
     return np.asarray(legendre.legvander(2.0 * np.atleast_1d(theta) - 1.0, degree) @ coefficients)
 
 
+STAGE = np.arange(STAGES)
 WEIGHTS = _basis(INTEGRALS, NODES)
 # Where the residual between the nodes is looked at: the start, and the middle of each gap.
 BETWEEN = np.append(0.0, 0.5 * (np.append(0.0, NODES[:-1]) + NODES))
@@ -96,8 +105,7 @@ class DualStep:
 
     def __init__(self, start: Vector, s0: float, h: float, z: Matrix, weights: Vector, p: float) -> None:
         self._start, self._s0, self._h, self._z, self._weights, self._p = start, s0, h, z, weights, p
-        speeds = [duality_map(stage, p)[1] for stage in z]
-        self._rates = np.column_stack([-weights * z, speeds])
+        self._rates = np.hstack([-weights * z, _duality_maps(z, p)[1]])
 
     def __call__(self, s: float) -> Vector:
         """Return x and t, (n + 1,)."""
@@ -194,11 +202,10 @@ class DualCollocation:
         residual, states = self._defects(x0, h, z)
         size = float(np.max(np.abs(residual)))
         for _ in range(NEWTON_STEPS):
-            matrix = np.zeros((STAGES, n, STAGES, n))
-            for i in range(STAGES):
-                curvature = w[:, None] * self._hessian(states[i]) * w
-                matrix[i] = h * curvature[:, None, :] * WEIGHTS[i][None, :, None]
-                matrix[i, :, i, :] += _duality_slope(z[i], self._p)
+            curvatures = w[:, None] * np.array([self._hessian(x) for x in states]) * w
+            # Rows are stage and component of the residual, columns of z.
+            matrix = h * WEIGHTS[:, None, :, None] * curvatures[:, :, None, :]
+            matrix[STAGE, :, STAGE, :] += _duality_slopes(z, self._p)
             square = matrix.reshape(STAGES * n, STAGES * n)
             try:
                 change = np.linalg.solve(square, residual.ravel()).reshape(STAGES, n)
@@ -222,19 +229,15 @@ class DualCollocation:
     def _defects(self, x0: Vector, h: float, z: Matrix) -> tuple[Matrix, Matrix]:
         """Return w g(x_i) - J_p(z_i) and the x_i."""
         states = x0 - h * self._weights * (WEIGHTS @ z)
-        defects = [
-            self._weights * self._gradient(x) - duality_map(stage, self._p)[0]
-            for x, stage in zip(states, z, strict=True)
-        ]
-        return np.array(defects), states
+        return self._mismatch(states, z), states
 
     def _residual(self, x0: Vector, h: float, z: Matrix) -> float:
         states = x0 - h * self._weights * (WEIGHTS_BETWEEN @ z)
-        values = VALUES_BETWEEN @ z
-        return max(
-            float(np.max(np.abs(self._weights * self._gradient(x) - duality_map(value, self._p)[0])))
-            for x, value in zip(states, values, strict=True)
-        )
+        return float(np.max(np.abs(self._mismatch(states, VALUES_BETWEEN @ z))))
+
+    def _mismatch(self, states: Matrix, z: Matrix) -> Matrix:
+        gradients = np.array([self._gradient(x) for x in states])
+        return np.asarray(self._weights * gradients - _duality_maps(z, self._p)[0])
 
     def _accept(self, x0: Vector, t0: float, h: float, z: Matrix) -> None:
         self._dense = DualStep(np.append(x0, t0), self.t, h, z, self._weights, self._p)

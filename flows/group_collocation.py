@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dgesv
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
@@ -178,7 +179,9 @@ class Arc:
         """Return the whole velocity at one point, (n,)."""
         return self.velocities(n, directions[None], weights[None], hessian[None])[0]
 
-    def velocities(self, n: int, directions: Matrix, weights: Matrix, hessians: NDArray[np.float64]) -> Matrix:
+    def velocities(
+        self, n: int, directions: Matrix, weights: Matrix, hessians: NDArray[np.float64]
+    ) -> Matrix:
         """Return the whole velocities at several points, (s, n)."""
         v = np.zeros((directions.shape[0], n))
         v[:, self.moving] = -weights[:, self.owner] * directions
@@ -320,7 +323,9 @@ def _newton(
     cross, inverses = arc.sliding_part(H)
     coupling = np.swapaxes(cross, 1, 2) @ inverses
     C = (H[:, moving[:, None], moving] - coupling @ cross) / unit
-    spread = U[:, :, None] * np.equal.outer(arc.owner, np.arange(blocks))  # column k holds u_k: (s, m, blocks)
+    spread = U[:, :, None] * np.equal.outer(
+        arc.owner, np.arange(blocks)
+    )  # column k holds u_k: (s, m, blocks)
     reach = arc.sizes_of(R)
 
     F = np.zeros((s, m + p + q))
@@ -341,10 +346,11 @@ def _newton(
     J[here, :m, here, m : m + p] = -(U[:, :, None] if arc.tied else spread)
     J[here[:, None], rows, here[:, None], :m] = np.swapaxes(spread, 1, 2)
     size = s * (m + p + q)
-    try:
-        d = -np.linalg.solve(J.reshape(size, size), F.reshape(size)).reshape(s, m + p + q)
-    except np.linalg.LinAlgError as error:
-        raise StepError("the equations of the step are singular") from error
+    # LAPACK itself: numpy's solver spreads systems of this size over threads that wait for each other.
+    _, _, solution, info = dgesv(J.reshape(size, size), -F.reshape(size))
+    if info != 0:
+        raise StepError("the equations of the step are singular")
+    d = solution.reshape(s, m + p + q)
     dU, dR = d[:, :m], unit * d[:, m : m + p]
     dL = d[:, m + p :] if q else np.zeros_like(L)
     dX = -h * _INTEGRALS @ (L[:, arc.owner] * dU + dL[:, arc.owner] * U)

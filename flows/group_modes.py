@@ -97,9 +97,7 @@ class GroupMotion(GroupedMotion):
         codimension = sum(self.blocks[k].size for k in sliding)
         arc = Arc.of([self.blocks[k] for k in free], [self.blocks[k] for k in sliding], tied=False)
         mode = Mode(sides, codimension, resting)
-        return GroupCandidate(
-            velocity, mode, arc, -velocity[arc.moving], np.array(sizes), np.ones(len(free))
-        )
+        return GroupCandidate(velocity, mode, arc, -velocity[arc.moving], np.array(sizes), np.ones(len(free)))
 
     def enter(self, candidate: GroupCandidate) -> None:  # type: ignore[override]
         """Take up an arc."""
@@ -111,7 +109,9 @@ class GroupMotion(GroupedMotion):
         self._watch_curvature(candidate)
 
     def _guards(self, arc: Arc, point: Point) -> Vector:
-        slacks = [0.5 * (1.0 - float(point.v[self.blocks[k]] @ point.v[self.blocks[k]])) for k in self._slides]
+        slacks = [
+            0.5 * (1.0 - float(point.v[self.blocks[k]] @ point.v[self.blocks[k]])) for k in self._slides
+        ]
         return np.concatenate([point.sizes, slacks, self._curvature(arc, point)])
 
     def _guard_tolerances(self, arc: Arc, point: Point) -> Vector:
@@ -183,7 +183,9 @@ class GroupL1Motion(GroupedMotion):
         velocity = -U @ weights
         size = np.mean([np.linalg.norm(g[self.blocks[k]]) for k in tied])
         directions = np.sum(U, axis=1)[arc.moving]
-        return GroupCandidate(velocity, Mode(sides, len(tied) - 1), arc, directions, np.array([size]), weights)
+        return GroupCandidate(
+            velocity, Mode(sides, len(tied) - 1), arc, directions, np.array([size]), weights
+        )
 
     def _rest(self, H: NDArray[np.float64]) -> GroupCandidate:
         values = np.linalg.eigvalsh(H)
@@ -230,4 +232,3 @@ class GroupL1Motion(GroupedMotion):
 
     def _settle(self, arc: Arc, x: Vector) -> Vector:
         return settle_tie(self.evaluate, arc, x)
-

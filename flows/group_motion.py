@@ -118,7 +118,10 @@ class GroupedMotion(Motion):
         self.on: set[int] = set()  # the groups whose velocity the next selection decides
         self.released: set[int] = set()  # those of them that a guard says are to leave
         self.at_zero = False
-        self._length, self._reach = np.inf, np.inf  # of the next step: in time, and in shares of the way to extinction
+        self._length, self._reach = (
+            np.inf,
+            np.inf,
+        )  # of the next step: in time, and in shares of the way to extinction
         self._curvature_watched = not objective.convex
         self._turn = 2.0  # by how much the velocity changed on the last step
         self._meet_start()
@@ -218,9 +221,7 @@ class GroupedMotion(Motion):
     def _way_left(self, arc: Arc, start: Point) -> Vector:
         """Return for each size r the time in which it would vanish at its present rate."""
         rates, _ = self._rates(arc, start)
-        return np.asarray(
-            np.where(rates < 0.0, start.sizes / np.where(rates < 0.0, -rates, 1.0), np.inf)
-        )
+        return np.asarray(np.where(rates < 0.0, start.sizes / np.where(rates < 0.0, -rates, 1.0), np.inf))
 
     def _landing(self, arc: Arc, start: Point, way: Vector) -> tuple[float, NDArray[np.intp]] | None:
         """Return how long the straight rest lasts, and which sizes vanish with it; None if that would be wrong by too much.
@@ -306,13 +307,14 @@ class GroupedMotion(Motion):
             self.objective.gradient_error(start.x),
         )
         # (-u, -r) solves g = r u as well; what a long step finds need not be the solution that starts with u.
-        if np.any(step.directions[0] * start.directions @ np.equal.outer(arc.owner, np.arange(len(arc.blocks))) < 0.5):
+        if np.any(
+            step.directions[0] * start.directions @ np.equal.outer(arc.owner, np.arange(len(arc.blocks)))
+            < 0.5
+        ):
             raise StepError("the directions jump at the start of the step")
         return step
 
-    def _end_at_guard(
-        self, arc: Arc, start: Point, step: Step
-    ) -> tuple[Step | None, NDArray[np.intp]]:
+    def _end_at_guard(self, arc: Arc, start: Point, step: Step) -> tuple[Step | None, NDArray[np.intp]]:
         """Return the step, or the one that ends at the first root of a guard, with the guards that vanish there."""
         before, tolerance = self._guards(arc, start), self._guard_tolerances(arc, start)
         nothing = np.empty(0, dtype=np.intp)

@@ -238,11 +238,15 @@ def _roots_of_convex(function: object, low: float, high: float) -> list[float]:
         return []
     margin = 1e-13 * width
     a, b = low + margin, high - margin
-    lowest = float(minimize_scalar(function, bounds=(a, b), method="bounded", options={"xatol": 1e-12 * width}).x)
+    lowest = float(
+        minimize_scalar(function, bounds=(a, b), method="bounded", options={"xatol": 1e-12 * width}).x
+    )
     if function(lowest) >= 0.0:
         return []
     roots = []
     for end in (a, b):
         if function(end) > 0.0:
-            roots.append(float(brentq(function, min(end, lowest), max(end, lowest), xtol=1e-15 * width, rtol=8.9e-16)))
+            roots.append(
+                float(brentq(function, min(end, lowest), max(end, lowest), xtol=1e-15 * width, rtol=8.9e-16))
+            )
     return roots

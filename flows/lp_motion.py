@@ -97,6 +97,7 @@ class LpMotion(NormalizedMotion):
         origin, objective, fixed = self._origin, self.objective, self._hessian if self._linear else None
 
         def hessian(z: Vector) -> Matrix:
+            self.njev += fixed is None
             return objective.hess(origin + z) if fixed is None else fixed
 
         def noise(z: Vector) -> Vector:

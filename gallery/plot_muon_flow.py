@@ -12,6 +12,7 @@ import numpy as np
 
 from discretizers import Muon, run
 from discretizers.experiments.drawing import print_table, show_if_asked
+from discretizers.muon import COEFFICIENTS
 from filippov import solve
 from flows import MatrixLeastSquares, MatrixSensing, NormFlow, Spectral
 
@@ -43,6 +44,13 @@ def singular_values(vectors):
 def gradients(f, y):
     """Return the gradient at each column."""
     return np.stack([f.grad(x) for x in y.T], axis=1)
+
+
+def lost_curvatures(f, y):
+    """Return the curvature of f along u3 v3' and the Frobenius norm of the gradient at each column."""
+    u, s, vt = np.linalg.svd(gradients(f, y).T.reshape(-1, *SHAPE))
+    directions = np.einsum("ti,tj->tij", u[:, :, 2], vt[:, 2]).reshape(len(s), -1)
+    return np.einsum("ti,ij,tj->t", directions, f.Q, directions), np.linalg.norm(s, axis=1)
 
 
 rows = [
@@ -99,14 +107,16 @@ for line in legend.get_lines():
 # U2' H[U1 V1' + U2 W V2'] V2 = 0. For H[V] = A'A V the first term is U2'A'A U1 (V1'V2) = 0, so W = 0. With A'A V CC' it is not
 # zero, and where ||W|| reaches 1 the rank comes back.
 #
-# How far Muon strays, up to t = 4.5 (before the second rank is lost): the chatter of the exact polar factor is of first order
-# in h and below (1 + ||W||) K h, K the curvature of f along u3 v3'; so is the error. Newton-Schulz is smooth at zero, with the
-# slope 3.4445^5 = 485 over ||G||_F: for small h the lost singular value just decays. But its steps are not of length 1, and
-# its iterates converge to another path. How far it is from the polar factor for 20 seeds and several condition numbers:
-# `benchmarks/newton_schulz.py`, with its table in `docs/results.md`.
+# How far Muon strays, before a second rank is lost: the chatter of the exact polar factor is of first order in h and below
+# (1 + ||W||) K h, K the curvature of f along u3 v3'; the error is of first order too. Newton-Schulz is smooth at zero, of slope
+# c / ||G||_F with c = 3.4445^5: once K h < 2 ||G||_F / c the lost singular value no longer chatters, but rests where the step
+# supplies ||W||, near ||W|| ||G||_F / c. Its steps are not of length 1, though, and its iterates converge to another path.
+# How far it is from the polar factor, over 20 seeds and six condition numbers: `benchmarks/newton_schulz.py`; its table is in
+# `docs/results.md`.
 
 UNTIL = 4.5
-sizes = np.geomspace(0.128, 0.004, 6)
+sizes = 0.064 / 2.0 ** np.arange(6)
+rise = COEFFICIENTS[0] ** 5
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13.0, 4.3), layout="constrained")
 rows = []
 for (name, path), colour in zip(paths.items(), (BLUE, VERMILION), strict=True):
@@ -119,32 +129,40 @@ for (name, path), colour in zip(paths.items(), (BLUE, VERMILION), strict=True):
     left.plot(times, w, color=colour, linewidth=2, label=name)
 
     late = np.linspace(0.5 * (lost.t0 + lost.t1), lost.t1, 60)[:-1]
-    bounds = []
-    for x, v in zip(path.sol(late).T, path.velocity(late).T, strict=True):
-        u, _, vt = np.linalg.svd(f.grad(x).reshape(SHAPE))
-        direction = np.outer(u[:, 2], vt[2]).ravel()
-        bounds.append((direction @ f.hvp(x, direction)) * (1.0 + abs(direction @ v)))
-    for polar, marker, dash in (("exact", "o", "-"), ("newton-schulz", "s", "--")):
+    curvatures, norms = lost_curvatures(f, path.sol(late))
+    K_h = np.max(curvatures * (1.0 + singular_values(path.velocity(late))[-1]))
+    for polar, marker, dash in (("exact", "o", "-"), ("Newton-Schulz", "s", "--")):
         chatter, errors = [], []
         for h in sizes:
-            iterates = run(Muon(h, SHAPE, polar), f, x0, round(UNTIL / h))
+            iterates = run(Muon(h, SHAPE, polar.lower()), f, x0, round(UNTIL / h))
             during = (iterates.t >= late[0]) & (iterates.t <= late[-1])
             chatter.append(singular_values(gradients(f, iterates.y[:, during]))[-1].max())
             errors.append(np.max(np.abs(iterates.y - path.sol(iterates.t))))
-        slopes = [np.polyfit(np.log(sizes), np.log(each), 1)[0] for each in (chatter, errors)]
-        rows.append((name, polar, *(f"{s:.3f}" for s in slopes), f"{chatter[-1]:.2g}", f"{errors[-1]:.3g}"))
-        for axis, each, slope in zip((middle, right), (chatter, errors), slopes, strict=True):
-            text = f"{name}, {polar}" + (f", slope {slope:.2f}" if polar == "exact" else "")
+        shown = ["-", "-"]
+        if polar == "exact":
+            shown = [f"{np.polyfit(np.log(sizes), np.log(each), 1)[0]:.2f}" for each in (chatter, errors)]
+        rows.append((name, polar, *shown, f"{chatter[-1]:.2g}", f"{errors[-1]:.3g}"))
+        for axis, each, slope in zip((middle, right), (chatter, errors), shown, strict=True):
+            text = f"{name}, {polar}" + (f", slope {slope}" if polar == "exact" else "")
             axis.loglog(sizes, each, marker + dash, color=colour, label=text, markersize=5)
-    middle.loglog(sizes, max(bounds) * sizes, ":", color=colour, label=f"{name}, bound {max(bounds):.2g} $h$")
-left.axhline(1.0, color="0.6", linewidth=1)
-left.set(title="$W=0$, or released where $\\|W\\|=1$", xlabel="time $t$", ylabel=r"$\|W\|$ while rank is lost")
-middle.set(title="chatter is of order $h$; Newton-Schulz: none", xlabel="step $h$", ylim=(1e-8, None))
+    middle.loglog(sizes, K_h * sizes, ":", color=colour, label=rf"{name}, $(1+\|W\|)Kh$ = {K_h:.2g} $h$")
+    # The last iterates are those of Newton-Schulz with the smallest step.
+    curvatures, norms = lost_curvatures(f, iterates.y[:, during][:, ::10])
+    calm = np.sort(2.0 * norms / (rise * curvatures))
+    print(f"{name}: c = {rise:.0f}; along Newton-Schulz, 2 ||G||_F / (c K) is {calm[0]:.2g} to {calm[-1]:.2g}")
+left.axhline(1.0, color="0.5", linewidth=1, linestyle="--", label="release")
+left.set(title="$W=0$; or released where $\\|W\\|=1$", xlabel="time $t$", ylabel=r"$\|W\|$ while rank is lost")
+middle.set(title="chatter is of order $h$; Newton-Schulz calms", xlabel="step $h$", ylim=(1e-8, 0.3))
 middle.set_ylabel(r"largest $\sigma_3(\nabla f)$ while rank is lost")
-right.set(title="error: order 1; Newton-Schulz: a floor", xlabel="step $h$")
+right.set(title="error: order 1; Newton-Schulz: another path", xlabel="step $h$")
 right.set_ylabel(r"largest $|x_k - x(t_k)|$, $t \leq 4.5$")
-for axis in (left, middle, right):
-    axis.legend(fontsize="x-small")
-header = ("f", "polar factor", "slope of chatter", "slope of error", "chatter", f"error at h = {sizes[-1]:g}")
-print_table("fitted over six step sizes from 0.128 to 0.004", header, rows)
+for axis in (middle, right):
+    axis.set_xticks(sizes, [f"{h:g}" for h in sizes], rotation=30)
+    axis.xaxis.minorticks_off()
+left.legend(fontsize="small")
+middle.legend(fontsize="x-small", loc="lower left")
+right.legend(fontsize="x-small", loc="center left")
+at = f"at h = {sizes[-1]:g}"
+header = ("f", "polar factor", "slope of chatter", "slope of error", f"chatter {at}", f"error {at}")
+print_table(f"fitted over {sizes.size} step sizes from {sizes[0]:g} to {sizes[-1]:g}", header, rows)
 show_if_asked()

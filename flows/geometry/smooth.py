@@ -112,8 +112,8 @@ class LpGeometry(SmoothGeometry):
     ) -> float:
         """Return the distance from the velocities of all gradients within `DUAL_TOLERANCE` of grad f(x).
 
-        For p > 2 the velocity is Hoelder continuous only: where g_i is known to e, v_i is known to e^(1/(p-1)). The motion solves for
-        the velocity, and for the gradient to that tolerance.
+        For p > 2 the velocity is Hoelder continuous only: where g_i is known to e, v_i is known to e^(1/(p-1)). The motion
+        solves for the velocity, and for the gradient to that tolerance.
         """
         if mode.resting:
             return self.norm.face(np.zeros(self.dim)).distance(velocity)

@@ -20,6 +20,7 @@ from filippov import (
     branches,
     solve,
 )
+from filippov.spirals import outward_spiral
 
 Vector = NDArray[np.float64]
 
@@ -160,3 +161,56 @@ def test_bad_choices_are_refused() -> None:
         branches(repelling(), (0.0, 1.0), [0.0], nonunique="raise")
     with pytest.raises(FilippovError):
         branches(repelling(), (0.0, 1.0), [0.0], max_branches=0)
+
+
+def corner(growth: float, *, mirrored: bool = False, extra: bool = False) -> PiecewiseSmooth:
+    """Return fields that turn around the origin; a round multiplies distances by growth**4."""
+    g = growth
+    turning = {(1, 1): (-1.0, g), (-1, 1): (-g, -1.0), (-1, -1): (1.0, -g), (1, -1): (g, 1.0)}
+    if mirrored:
+        turning = {(-s, r): (-v, w) for (s, r), (v, w) in turning.items()}
+    fields = {
+        key: (lambda t, x, v=(*v, 1.0) if extra else v: np.array(v, dtype=float))
+        for key, v in turning.items()
+    }
+    return PiecewiseSmooth(lambda t, x: x[:2], fields, jac=lambda t, x: np.eye(2, x.size))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("extra", [False, True])
+def test_solutions_that_spiral_out_of_a_corner_are_named(mirrored: bool, extra: bool) -> None:
+    system = corner(1.2, mirrored=mirrored, extra=extra)
+    x0 = [0.0] * (3 if extra else 2)
+    point = system.classify(x0)
+    assert len(point.velocities) == 2
+    assert point.kind == "repelling"
+    with pytest.raises(NonUniqueError, match="2 solutions"):
+        solve(system, (0.0, 1.0), x0)
+    stays = solve(system, (0.0, 1.0), x0, nonunique="least-norm")
+    np.testing.assert_allclose(stays.y[:2, -1], 0.0, atol=1e-14)
+    found = branches(system, (0.0, 1.0), x0)
+    assert [path.status for path in found] == [0, -1]
+    assert "spiral out" in found[1].message
+
+
+@pytest.mark.parametrize("growth", [0.8, 1.0])
+def test_spirals_inwards_and_centres_do_not_leave(growth: float) -> None:
+    point = corner(growth).classify([0.0, 0.0])
+    assert point.kind == "equilibrium"
+    assert len(point.velocities) == 1
+
+
+def test_the_growth_of_a_round_is_that_of_the_path() -> None:
+    path = solve(corner(1.1), (0.0, 20.0), [0.1, 0.0])
+    rounds = [s.x[0] for s in path.switches if s.x[0] > 1e-3 and abs(s.x[1]) < 1e-12]
+    np.testing.assert_allclose(np.array(rounds) / np.array([0.1, *rounds[:-1]]), 1.1**4, rtol=1e-9)
+
+
+def test_the_mean_velocity_of_a_round_weighs_fields_by_their_durations() -> None:
+    rates = np.array([[1.0, -1.2], [-1.2, -1.0], [1.2, 1.0], [-1.0, 1.2]])
+    fields = np.column_stack([rates, [1.0, 0.0, 0.0, 0.0]])
+    velocity = outward_spiral(rates, fields)
+    assert velocity is not None
+    # Quadrants (1, 1), (-1, 1), (-1, -1), (1, -1) take 1, 1.2, 1.44, 1.728; the third alone moves the last coordinate.
+    np.testing.assert_allclose(velocity[2], 1.44 / 5.368, rtol=1e-12)
+    np.testing.assert_allclose(velocity[:2], np.array([1.2**4 - 1.0, 0.0]) / 5.368, atol=1e-12)

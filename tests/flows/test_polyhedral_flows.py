@@ -112,7 +112,7 @@ def curved(n: int, seed: int) -> list[Any]:
 
 @pytest.mark.parametrize("which", range(3))
 def test_curved_segments(which: int) -> None:
-    for n, seed in ((2, 0), (3, 1), (3, 2)):
+    for n, seed in ((2, 0), (3, 1)):
         f = curved(n, seed)[which]
         x0 = 3 * np.random.default_rng(seed + 50).standard_normal(n)
         pairs = [
@@ -271,7 +271,7 @@ NORMS = [
 
 @pytest.mark.parametrize("norm", NORMS, ids=["top 2", "top 3", "weighted", "polytope"])
 def test_unit_speed_descent_and_certificate(norm: Norm) -> None:
-    for seed in range(3):
+    for seed in range(2):
         f, target, x0 = problem(4, seed)
         path = run(f, norm, x0)
         assert path.arrival_time is not None
@@ -281,7 +281,7 @@ def test_unit_speed_descent_and_certificate(norm: Norm) -> None:
             g = f.grad(path.sol(t))
             assert norm.value(v) == pytest.approx(1, rel=1e-10)
             assert g @ v == pytest.approx(-norm.dual.value(g), rel=1e-8, abs=1e-12)  # d/dt f
-        certificate = path.certify(200)
+        certificate = path.certify(100)
         assert certificate.ok
         assert certificate.inclusion <= 1e-8
 
@@ -305,6 +305,7 @@ def test_permuted_and_reflected_problems(k: int) -> None:
     np.testing.assert_allclose(turned.sol(t), (signs[:, None] * path.sol(t))[order], rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_hundred_coordinates() -> None:
     f, target, x0 = problem(100, 0, 10.0)
     path = run(f, TopK(10), x0, 1e3)

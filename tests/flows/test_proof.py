@@ -19,6 +19,7 @@ from filippov import NonUniqueError, Switch, Trajectory, solve
 from filippov.arguments import Matrix, Vector
 from filippov.pieces import LinearPiece, Segment
 from filippov.proof import Proof, prove
+from filippov.proof_record import record_faults
 from filippov.switching import KINDS, Mode
 from flows import (
     L1,
@@ -594,6 +595,29 @@ def test_modes_that_contradict_themselves_are_found() -> None:
         (Mode([0, 0], 1), False),
     ):
         assert proof_of(straight(cross, [0.0, 0.0], [0.0, 0.0], mode, 1.0)).holds == right
+
+
+def test_switches_at_one_time() -> None:
+    """Two switches at one time need a mode in between; the same switch twice is none."""
+    zero = np.zeros(3)
+    before, after = Mode([-1, -1, 0]), Mode([1, 0, 0])
+    pieces = [(LinearPiece(t, t + 1.0, zero, zero),) for t in (0.0, 1.0)]
+    segments = [Segment(mode, piece) for mode, piece in zip((before, after), pieces, strict=True)]
+
+    def fits(*switches: tuple[str, tuple[int, ...], int]) -> bool:
+        recorded = [Switch(1.0, zero.copy(), *switch) for switch in switches]
+        path = Trajectory(segments=segments, switches=recorded, start=(0.0, zero))
+        return not list(record_faults(path, lambda mode: mode.codimension == np.sum(mode.sides == 0)))
+
+    assert fits(("sliding-change", (0, 1), 2))
+    assert fits(("crossing", (0,), 1), ("sliding-change", (1,), 2))
+    assert fits(("sliding-change", (1,), 2), ("crossing", (0,), 2))
+    assert not fits(("crossing", (0,), 1))
+    assert not fits(("crossing", (0,), 1), ("sliding-entry", (1,), 2))
+    assert not fits(("crossing", (0,), 2), ("sliding-change", (1,), 2))
+    assert not fits(("sliding-change", (1,), 2), ("crossing", (0,), 1))
+    assert not fits(("sliding-change", (0, 1), 2), ("sliding-change", (0, 1), 2))
+    assert not fits(("sliding-change", (0, 7), 2))
 
 
 def test_a_wrong_dense_output_is_found() -> None:

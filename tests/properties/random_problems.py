@@ -200,7 +200,9 @@ def affine_relay(source: Source, most: int = 3, *, on: bool, generic: bool) -> A
         return integers(source, (rows, columns), 2)
 
     A, C, b = matrix(n, n) / 2.0, matrix(m, n), matrix(n, 1)[:, 0]
-    B = C.T @ np.diag(np.abs(matrix(m, 1)[:, 0])) + matrix(n, m) / 4.0 if generic else matrix(n, m)
+    B = matrix(n, m)
+    if generic and source.integer(0, 2):
+        B = C.T @ np.diag(np.abs(matrix(m, 1)[:, 0])) + B / 4.0
     x0 = vector(source, n, 64, 1) if generic else integers(source, (n,), 2)
     d = vector(source, m, 64, 1) if generic else integers(source, (m,), 2)
     if on:
