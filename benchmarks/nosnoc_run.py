@@ -55,9 +55,7 @@ def main() -> None:
                 failed += sum(status != nosnoc.Status.SUCCESS for status in loop.status)
                 switches += len(loop.switch_times)
         seconds.append(spent)
-    np.savez(
-        sys.argv[2], seconds=seconds, nodes=nodes, states=states, failed=failed, switches=switches
-    )
+    np.savez(sys.argv[2], seconds=seconds, nodes=nodes, states=states, failed=failed, switches=switches)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,11 @@ class RelayProblem:
     def times(self) -> np.ndarray:
         """The times at which errors are taken."""
         return np.linspace(0.0, self.t_end, REPORTS)
+
+    @cached_property
+    def solutions(self) -> list[np.ndarray]:
+        """The solution at those times from each start, (REPORTS, n) each."""
+        return [self.reference(k, self.times) for k in range(len(self.starts))]
 
 
 def random_quadratic(
@@ -220,9 +226,7 @@ def example_44(starts: int) -> RelayProblem:
         x, y = x0[k]
         s = y - a * x
         until = abs(s) / (1.0 - a * np.sign(s))  # s' = a - sign(s)
-        fall = np.where(
-            times <= until, -np.sign(s) * times, -np.sign(s) * until - a * (times - until)
-        )
+        fall = np.where(times <= until, -np.sign(s) * times, -np.sign(s) * until - a * (times - until))
         return np.column_stack([x - times, y + fall])
 
     title = "section 4.4 example" if starts == 1 else f"section 4.4, portrait of {starts}"
@@ -237,4 +241,3 @@ def example_44(starts: int) -> RelayProblem:
         "closed form",
         {"exact": lambda start: solve(flow, (0.0, t_end), start)},
     )
-

@@ -28,9 +28,7 @@ def run(data, start, limit):
     model.insertDynamicalSystem(dynamics)
     model.link(interaction, dynamics)
     simulation = sk.TimeStepping(model, sk.TimeDiscretisation(0.0, h))
-    simulation.insertIntegrator(
-        sk.ZeroOrderHoldOSI() if str(data["integrator"]) == "zero-order hold" else sk.EulerMoreauOSI(1.0)
-    )
+    simulation.insertIntegrator(sk.EulerMoreauOSI(float(data["theta"])))
     simulation.insertNonSmoothProblem(sk.Relay(sn.SICONOS_RELAY_AVI_CAOFERRIS))
     states = [start.copy()]
     k = 0

@@ -34,7 +34,8 @@ class BallModel(NamedTuple):
 
 def linf_residual(g: Vector, p: Vector, h: float) -> float:
     """Return the largest violation of: g_i >= 0 at p_i = -h, g_i <= 0 at p_i = h, g_i = 0 between."""
-    wrong = np.where(p <= -h, np.maximum(-g, 0), np.where(p >= h, np.maximum(g, 0), np.abs(g)))
+    edge = h * (1 - _ON_SPHERE)  # sums of steps, and weights, round what is at the bound to a neighbour of it
+    wrong = np.where(p <= -edge, np.maximum(-g, 0), np.where(p >= edge, np.maximum(g, 0), np.abs(g)))
     return float(np.max(wrong))
 
 

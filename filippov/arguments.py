@@ -12,7 +12,11 @@ from filippov.errors import InvalidInputError, InvalidTypeError
 Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = NDArray[np.float64]
 
+LARGEST_SIZE = 1e100
+"""Data larger than this are refused: a product of three of them is beyond double precision."""
+
 __all__ = [
+    "LARGEST_SIZE",
     "Matrix",
     "Vector",
     "as_callable",
@@ -22,7 +26,9 @@ __all__ = [
     "as_span",
     "as_symmetric",
     "as_vector",
+    "asked",
     "check_count",
+    "check_size",
     "real_array",
     "returned",
 ]
@@ -47,6 +53,24 @@ def real_array(value: Any) -> NDArray[np.float64]:
         raise TypeError(f"real numbers are needed, not {kinds.get(array.dtype.kind, str(array.dtype))}")
     # Fractions, sympy numbers, integers of any length.
     return np.array([_real_number(item) for item in array.ravel()], dtype=np.float64).reshape(array.shape)
+
+
+def asked(name: str, function: Any, t: float, x: Vector) -> NDArray[np.float64]:
+    """Return what the user's function `name` answers at (t, x), as a float array of its own.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidInputError
+        If that is not real numbers, or the function has changed x.
+    """
+    before = x.tobytes()
+    # A copy: the function may fill and return one array again and again.
+    value = np.array(returned(name, function(t, x)))
+    if x.tobytes() != before:
+        raise InvalidInputError(
+            f"{name} must not change x in place: it is the solver's own state, work on a copy"
+        )
+    return value
 
 
 def returned(name: str, value: Any) -> NDArray[np.float64]:
@@ -117,7 +141,9 @@ def as_symmetric(name: str, value: ArrayLike, dim: int | None = None) -> Matrix:
     if matrix.shape[0] != matrix.shape[1]:
         raise InvalidInputError(f"{name} must be square, got shape {matrix.shape}")
     with np.errstate(over="ignore"):
-        gap = float(np.max(np.abs(matrix - matrix.T)))
+        # By slabs of rows: at n = 10 000 a second matrix is another 800 MB.
+        slabs = [slice(i, i + 256) for i in range(0, matrix.shape[0], 256)]
+        gap = max(float(np.max(np.abs(matrix[rows] - matrix.T[rows]))) for rows in slabs)
     if gap == 0.0:
         return matrix  # also where the sum of two entries would overflow
     # 1e-12 is far above the rounding of any product that forms a symmetric matrix, far below a modelling mistake.
@@ -167,6 +193,16 @@ def as_number(value: Any) -> float:
     if array.ndim:
         raise TypeError(f"one number is needed, not shape {array.shape}")
     return float(array)
+
+
+def check_size(name: str, array: Any) -> None:
+    """Raise, naming `name`, where numbers are so large that their products overflow."""
+    numbers = np.asarray(array) if isinstance(array, (float, int)) else array
+    largest = float(max(numbers.max(), -numbers.min()))  # no copy of a large matrix
+    if largest > LARGEST_SIZE:
+        raise InvalidInputError(
+            f"{name} must be at most {LARGEST_SIZE:g} in size, got {largest:g}: products of such numbers overflow, change units"
+        )
 
 
 def as_callable(name: str, value: Any) -> Any:

@@ -219,6 +219,7 @@ def certify(
     everywhere = Mode(np.zeros_like(trajectory.segments[0].mode.sides))
     drifts, sizes = [0.0], [float(np.max(known.surface_values(t0, x0, everywhere)[1], initial=0.0))]
     selector: float | None = None
+    extent = float(np.max(np.abs(x0)))
     for segment in trajectory.segments:
         middle = 0.5 * (segment.t0 + segment.t1)
         apart = known.selector_distance(
@@ -228,6 +229,7 @@ def certify(
             selector = max(apart, selector or 0.0)
         times = _sample_times(segment.t0, segment.t1, trajectory, samples)
         states, velocities = segment.state(times), segment.velocity(times)
+        extent = max(extent, float(np.max(np.abs(states))))
         for t, x, v in zip(times, states.T, velocities.T, strict=True):
             finite = bool(np.all(np.isfinite(x)) and np.all(np.isfinite(v)))
             distance = known.inclusion_distance(float(t), x, v, segment.mode) if finite else np.inf
@@ -241,9 +243,7 @@ def certify(
             count += 1
     drift, drift_ok = max(drifts), max(drifts) <= DRIFT_TOLERANCE * max(sizes)
     defect, all_defects = _defects(trajectory)
-    size = max(
-        float(np.max(np.abs(trajectory.start[1]))), float(np.max(np.abs(trajectory.y))), trajectory.t_end
-    )
+    size = max(extent, trajectory.t_end)
     defect_ok = defect <= DEFECT_TOLERANCE * size
     consistent = _is_consistent(trajectory, DEFECT_TOLERANCE * size)
     proof_ok = proof is None or proof.holds

@@ -69,6 +69,9 @@ class ChatteringWatch:
         if self._first is None:
             self._first = switch.t
         recent = list(self._recent)
+        # Finitely many surfaces, each reached once, may lie at geometric distances by chance: chattering comes back.
+        if not set(switch.surfaces) <= {i for s in recent[:-1] for i in s.surfaces}:
+            return None
         for cycle in CYCLES:
             if len(recent) > cycle * (LOOKS + 1):
                 limit = self._geometric(recent[-cycle * (LOOKS + 1) - 1 :: cycle], cycle, recent)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Vector, as_callable, returned
+from filippov.arguments import Vector, as_callable, asked
 from filippov.blending import SELECTIONS, blend, codimension_one
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
@@ -125,7 +125,8 @@ class PiecewiseSmooth(SignPatternSystem):
         jacobian, rate, last = surfaces.jacobian, surfaces.rate, float(near[0])
 
         def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
-            below, above = minus(t, x), plus(t, x)
+            below = np.array(minus(t, x))  # both may fill the same array
+            above = plus(t, x)
             gradient, moving = jacobian(t, x)[i], rate(t, x)[i]
             low, high = float(gradient.dot(below) + moving), float(gradient.dot(above) + moving)
             gap, scale = low - high, abs(low) + abs(high)
@@ -159,7 +160,7 @@ def _check(key: tuple[int, ...], field: Any) -> Callable[[float, Vector], Vector
     name = f"fields[{key}]"
 
     def checked(t: float, x: Vector) -> Vector:
-        f = returned(name, field(t, x))
+        f = asked(name, field, t, x)
         if f.shape != x.shape:
             raise InvalidInputError(f"fields[{key}] must return shape {x.shape}, got {f.shape}")
         # One dot product instead of a mask: this is called at every stage.

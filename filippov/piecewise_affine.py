@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Matrix, Vector, as_matrix, as_vector
+from filippov.arguments import Matrix, Vector, as_matrix, as_vector, check_size
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.regime import Regime
 from filippov.relay import Relay
@@ -62,6 +62,8 @@ class PiecewiseAffine(Relay):
             raise InvalidInputError(f"B must have shape ({n}, {m}), got {self.B.shape}")
         self.b = np.zeros(n) if b is None else as_vector("b", b, n)
         self.d = np.zeros(m) if d is None else as_vector("d", d, m)
+        for name in "ABCbd":
+            check_size(name, getattr(self, name))
         for array in (self.A, self.B, self.C, self.b, self.d):
             array.flags.writeable = False
         still = np.zeros(m)

@@ -25,6 +25,9 @@ EPS = float(np.finfo(np.float64).eps)
 
 CORRECTIONS = 2
 
+SMALL_CORRECTION = 1e-8
+"""A correction by a tableau that is wrong by this share of v leaves its square: rounding. Larger ones are looked at again."""
+
 
 def absolute_row_sums(K: Matrix) -> Vector:
     """Return the sums of |K_ij| over j, without a second matrix."""
@@ -125,7 +128,8 @@ class BoxProgram:
                 correction = self.tableau.solve(np.where(self.basis, self.w, 0.0))
                 self.v += correction
                 self.w += symmetric_product(self.K, correction)
-                if not self.delayed or self._basis_solved():
+                small = float(np.abs(correction).max()) <= SMALL_CORRECTION * float(np.abs(self.v).max())
+                if (small and not self.delayed) or self._basis_solved():
                     break
             else:
                 self.refactor()
@@ -258,6 +262,8 @@ class BoxProgram:
         drift = -column[held]
         at_upper = self.v[held] >= self.upper[held]
         closing = np.where(at_upper, drift > 0.0, drift < 0.0)
+        # What costs no curvature has no drift either, only rounding, and could not be pivoted.
+        closing &= self.tableau.diagonals(held) > 64.0 * EPS * self.v.size * self._column_sizes[held]
         reach = np.full(held.size, np.inf)
         reach[closing] = np.maximum(-self.w[held[closing]] / drift[closing], 0.0)
 
@@ -294,8 +300,13 @@ class BoxProgram:
             self.w[k] = 0.0
             return True
         # k was the last coordinate under the equality constraint; j takes its place.
-        self.tableau.pivot(j, -sense * column)
-        self.tableau.pivot(k)
+        if curvature > self.curvature_floor(j):
+            self.tableau.pivot(j, -sense * column)
+            self.tableau.pivot(k)
+        else:  # one after the other has no pivot, the two together have
+            exchanged = self.basis.copy()
+            exchanged[j], exchanged[k] = True, False
+            self.tableau = Tableau(self.K, exchanged)
         self._solve_basis()
         self.w[self.basis] = 0.0
         return False

@@ -13,6 +13,9 @@ __all__ = ["describe_error"]
 _PACKAGES = ("filippov", "flows", "discretizers")
 _LIBRARIES = ("numpy", "scipy", "sympy")
 
+_ARGUMENTS = {"_jacobian": "jac"}
+"""Attributes that are not called as the argument is."""
+
 _DEPTH = 4
 """How deep arguments are looked for: system, objective, a scaled objective, its callable."""
 
@@ -59,14 +62,14 @@ def _callables(holder: Any, depth: int, within: str = "") -> Iterator[tuple[str,
         # A named set of functions (the switching functions) knows what its user calls it.
         own = str(getattr(holder, "name", ""))
         entries = [
-            (own if key == "_function" and own else key.lstrip("_"), value)
+            (own if key == "_function" and own else _ARGUMENTS.get(key, key.lstrip("_")), value)
             for key, value in getattr(holder, "__dict__", {}).items()
         ]
     for name, value in entries:
         code = _code_of(value)
         if code is not None:
             yield name, code
-        elif depth and (isinstance(value, (dict, list, tuple)) or hasattr(value, "__dict__")):
+        if depth and (isinstance(value, (dict, list, tuple)) or hasattr(value, "__dict__")):
             yield from _callables(value, depth - 1, "" if hasattr(value, "__dict__") else name)
 
 

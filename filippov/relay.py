@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector, as_callable, returned
+from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
 from filippov.sign_patterns import SignPatternSystem, Sliding
@@ -61,8 +61,8 @@ class Relay(SignPatternSystem):
         self.surfaces = Surfaces("switching", switching, jac, rate)
 
     def _terms(self, t: float, x: Vector) -> tuple[Vector, Matrix]:
-        a = returned("drift", self._drift(t, x))
-        B = returned("gain", self._gain(t, x))
+        a = asked("drift", self._drift, t, x)
+        B = asked("gain", self._gain, t, x)
         if a.shape != x.shape:
             raise InvalidInputError(f"drift must return shape {x.shape}, got {a.shape}")
         m = self.surfaces.count if self.surfaces.count is not None else self.surfaces(t, x).size

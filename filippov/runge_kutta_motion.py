@@ -177,7 +177,11 @@ class RungeKuttaMotion(Motion):
         solver, t0, x0 = self._solver, self.t, self.x
         before, f0 = self._guards, solver.f if self._explicit else None
         self._trace.clear()
-        message = solver.step()
+        try:
+            message = solver.step()
+        except Exception:
+            self._repeat_checked(regime, t0, x0)
+            raise
         if solver.status == "failed":
             self._fail(regime, t0, x0, message)
             return None
@@ -267,6 +271,14 @@ class RungeKuttaMotion(Motion):
             velocity, slacks = regime.evaluate(t, x)
             self.nfev += 1
         return Guards(regime.gaps(t, x), regime.gap_rates(t, x, velocity), slacks)
+
+    def _repeat_checked(self, regime: Regime, t: float, x: Vector) -> None:
+        """Take a step that raised once more with all that the user's functions return checked: that says which it was."""
+        if self._explicit:
+            step = min(self._solver.h_abs, self.t_end - t)
+            stepper(
+                self._method, self._counted(regime), t, x, self.t_end, self.rtol, self.atol, step
+            ).step()
 
     def _fail(self, regime: Regime, t: float, x: Vector, message: str | None) -> None:
         """End the mode if the field is not defined beyond a surface that has been reached; otherwise raise."""

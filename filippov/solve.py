@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Vector, as_positive, as_span, as_vector, check_count
+from filippov.arguments import Vector, as_positive, as_span, as_vector, check_count, check_size
 from filippov.chattering import Accumulation, ChatteringWatch
 from filippov.errors import (
     ChatteringError,
@@ -99,6 +99,8 @@ def solve(
         raise InvalidTypeError(f"system must be a filippov System, got {type(system).__name__}")
     t0, t1 = as_span("t_span", t_span)
     start = as_vector("x0", x0, system.dim or None)
+    check_size("x0", start)
+    check_size("t_span", np.array([t0, t1]))
     rtol, atol = as_positive("rtol", rtol), as_positive("atol", atol)
     check_count("max_switches", max_switches)
     times = None if t_eval is None else _report_times(t_eval, t0, t1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector, as_callable, returned
+from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.blending import codimension_one, least_norm
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
@@ -73,7 +73,7 @@ class Stewart(SwitchedSystem):
 
     def region_field(self, t: float, x: Vector, i: int) -> Vector:
         """Return the field of region i, checked."""
-        f = returned(f"fields[{i}]", self.fields[i](t, x))
+        f = asked(f"fields[{i}]", self.fields[i], t, x)
         if f.shape != x.shape:
             raise InvalidInputError(f"fields[{i}] must return shape {x.shape}, got {f.shape}")
         if not np.isfinite(f).all():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from filippov.arguments import Matrix, Vector, as_callable, returned
+from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pivoting import EPS
 
@@ -50,7 +50,7 @@ class Surfaces:
 
     def __call__(self, t: float, x: Vector) -> Vector:
         """Return h(t, x), checked."""
-        h = returned(self.name, self._function(t, x))
+        h = asked(self.name, self._function, t, x)
         if h.ndim == 0:
             h = h[None]
         if self.count is None:
@@ -69,12 +69,13 @@ class Surfaces:
         """Return dh/dx, (m, n)."""
         if self._jacobian is None:
             return self._differences(t, x)
-        J = returned("jac", self._jacobian(t, x))
+        J = asked("jac", self._jacobian, t, x)
         J = J[None, :] if J.ndim == 1 else J
         if self.count is None:
             self(t, x)
         if J.shape != (self.count, x.size):
             raise InvalidInputError(f"jac must return shape ({self.count}, {x.size}), got {J.shape}")
+        self._check_finite("jac", J, t, x)
         return J
 
     def _differences(self, t: float, x: Vector) -> Matrix:
@@ -87,16 +88,23 @@ class Surfaces:
             columns.append((self(t, up) - self(t, down)) / (up[j] - down[j]))
         return np.stack(columns, axis=1)
 
+    @staticmethod
+    def _check_finite(name: str, values: Vector | Matrix, t: float, x: Vector) -> None:
+        flat = values.ravel()
+        if not isfinite(flat @ flat) and not np.isfinite(flat).all():
+            raise FilippovError(f"{name} is not finite at t = {t:.6g}, x = {_short(x)}")
+
     def rate(self, t: float, x: Vector) -> Vector:
         """Return the partial derivative of h in t, (m,); exactly zero where h does not depend on t."""
         if self._rate is not None:
-            r = returned("rate", self._rate(t, x))
+            r = asked("rate", self._rate, t, x)
             r = r if r.ndim else r[None]
             if r.shape != (self.count,):
                 if self.count is None:
                     self(t, x)
                     return self.rate(t, x)
                 raise InvalidInputError(f"rate must return shape ({self.count},), got {r.shape}")
+            self._check_finite("rate", r, t, x)
             return r
         step = DIFFERENCE * max(1.0, abs(t))
         return (self(t + step, x) - self(t - step, x)) / (2.0 * step)

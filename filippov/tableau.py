@@ -114,6 +114,10 @@ class Tableau:
         """Return T_kk: the Schur complement of k outside the basis, minus an inverse entry inside."""
         return float(self._diagonal[k])
 
+    def diagonals(self, indices: NDArray[np.intp]) -> Vector:
+        """Return T_kk for several k."""
+        return self._diagonal[indices]
+
     def pivot(self, k: int, column: Vector | None = None) -> None:
         """Move k into the basis, or out of it: T becomes T - u u' / p (theory: u = c -+ e_k), T_kk = -1/p."""
         c = self.column(k) if column is None else column.copy()

@@ -145,6 +145,9 @@ def _quintic(ends: tuple[tuple[float, Vector, Vector, Vector], ...], t: float) -
 class CurvedMotion(Motion):
     """Straight lines plus a Newton-polished partial minimiser.
 
+    Each step forms a Hessian or two, and a certified run takes about beta T steps: that is for small problems. The l_inf flow of a
+    large, strongly convex f with cheap Hessian-vector products is carried by `IteratedMotion`, whose steps are not certified.
+
     Parameters
     ----------
     objective : SmoothObjective

@@ -32,7 +32,17 @@ from filippov.pivoting import EPS
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
-__all__ = ["NODES", "Arc", "Evaluator", "Step", "StepError", "inverse_on", "solve_step", "value_series"]
+__all__ = [
+    "NODES",
+    "Arc",
+    "Evaluator",
+    "Indices",
+    "Step",
+    "StepError",
+    "inverse_on",
+    "solve_step",
+    "value_series",
+]
 
 STAGES = 9
 """Nodes a step: a singular point at 1.5 steps from the start of a step is then resolved to about 1e-8 of its amplitude."""
@@ -290,8 +300,7 @@ def solve_step(
         X[:, moving] = x0[moving] - h * _INTEGRALS @ (L[:, arc.owner] * U)
         G, H = np.array([evaluate.grad(x) for x in X]), evaluate.hessians(X)
         dU, dR, dL, dS = _newton(arc, h, U, R, L, G, H)
-        misfit = np.abs(G[:, moving] - arc.sizes_of(R) * U) <= STALLED * noise[moving]
-        at_noise = bool(np.all(misfit) and np.all(np.abs(G[:, sliding]) <= STALLED * noise[sliding]))
+        at_noise = _holds_to_noise(arc, U, R, G, noise)
         U, R, L = U + dU, R + dR, L + dL
         X[:, sliding] += dS
         if not np.all(np.isfinite(U)) or np.max(np.abs(dU)) > 1e3:
@@ -304,6 +313,18 @@ def solve_step(
             return Step(h, x0, X, arc.velocities(x0.size, U, L, H), G, H, U, R, L)
         previous = change
     raise StepError("Newton's method did not converge")
+
+
+def _holds_to_noise(arc: Arc, U: Matrix, R: Matrix, G: Matrix, noise: Vector) -> bool:
+    """Whether g = r u, ||u|| = 1 and g = 0 hold at all nodes as well as rounding errors of the gradient allow."""
+    reach = arc.sizes_of(R)
+    misfit = np.abs(G[:, arc.moving] - reach * U) <= STALLED * noise[arc.moving]
+    still = np.abs(G[:, arc.sliding]) <= STALLED * noise[arc.sliding]
+    with np.errstate(divide="ignore"):
+        blur = STALLED * noise[arc.moving] / np.abs(reach)  # of u
+    length = np.abs(U**2 @ np.equal.outer(arc.owner, np.arange(len(arc.blocks))) - 1.0)
+    unit = length <= STALLED * EPS * U.shape[1] + np.max(blur, axis=1, keepdims=True, initial=0.0) ** 2
+    return bool(np.all(misfit) and np.all(still) and np.all(unit))
 
 
 def _largest(array: NDArray[np.float64]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Vector
+from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS
 from filippov.selection import selections
 from filippov.switching import Mode
@@ -19,8 +19,8 @@ from flows.group_selection import GroupSelection, group_selections
 
 __all__ = ["GroupL1Motion", "GroupMotion"]
 
-AT_THE_EDGE = 1e-8
-"""A velocity this near the edge of its face belongs to a group that the guard on it has released."""
+BLURRED = 1e-3
+"""Slacks that rounding blurs by more are nevertheless told from zero at this."""
 
 
 class GroupMotion(GroupedMotion):
@@ -78,7 +78,7 @@ class GroupMotion(GroupedMotion):
             if k in self.on:
                 number = vanishing.index(k)
                 speed = float(np.linalg.norm(velocity[block]))
-                leaves = selection.rates[number] > 0.0 or (k in self.released and speed >= 1.0 - AT_THE_EDGE)
+                leaves = selection.rates[number] > 0.0 or (k in self.released and speed >= 1.0 - self._edge)
                 if not leaves:
                     sides[k] = 0
                     sliding.append(k)
@@ -117,7 +117,16 @@ class GroupMotion(GroupedMotion):
     def _guard_tolerances(self, arc: Arc, point: Point) -> Vector:
         error = ZERO * self.objective.gradient_error(point.x)
         sizes = [float(np.linalg.norm(error[block])) for block in arc.blocks]
-        slacks = [SLACK] * len(self._slides)
+        # The speed of a sliding group knows directions only as well as rounding leaves them: error / size.
+        blur = max(
+            (limit / size for limit, size in zip(sizes, point.sizes, strict=True) if size > limit),
+            default=0.0,
+        )
+        self._slack = SLACK
+        if arc.sliding.size:
+            cross, inverse = arc.sliding_part(point.H[None])
+            self._slack += min(blur * float(np.linalg.norm(inverse[0] @ cross[0])), BLURRED)
+        slacks = [self._slack] * len(self._slides)
         return np.array([*sizes, *slacks, *([0.0] * self._curvature(arc, point).size)])
 
     def _meet(self, arc: Arc, failed: NDArray[np.intp]) -> None:
@@ -131,6 +140,9 @@ class GroupMotion(GroupedMotion):
             k: (current.directions[arc.owner == number], float(current.sizes[number]))
             for number, k in enumerate(self._moving)
         }
+
+    def _keeping_curvature(self, arc: Arc, point: Point) -> Matrix:
+        return point.H[np.ix_(arc.sliding, arc.sliding)]
 
     def _settle(self, arc: Arc, x: Vector) -> Vector:
         return settle_sliding(self.evaluate, x, arc.sliding, np.zeros(arc.sliding.size))
@@ -170,7 +182,7 @@ class GroupL1Motion(GroupedMotion):
         zero, infinite, ones = np.zeros(len(tied)), np.full(len(tied), np.inf), np.ones(len(tied))
         found = []
         for selection in selections(U.T @ H @ U, zero, zero, infinite, ones):
-            gone = [k in self.released and w <= AT_THE_EDGE for k, w in zip(tied, selection.v, strict=True)]
+            gone = [k in self.released and w <= self._edge for k, w in zip(tied, selection.v, strict=True)]
             kept = [i for i in range(len(tied)) if selection.sliding[i] and not gone[i]]
             found.append(self._candidate(g, [tied[i] for i in kept], selection.v[kept], U[:, kept]))
         return found
@@ -209,7 +221,8 @@ class GroupL1Motion(GroupedMotion):
 
     def _guards(self, arc: Arc, point: Point) -> Vector:
         level = float(point.sizes[0])
-        weights = point.weights if arc.weighted else np.empty(0)
+        # The weights that the selection would give here: those of the collocation are of lower order.
+        weights = self._tangent_weights(arc, point) if arc.weighted else np.empty(0)
         # Squares: ||g_k|| itself has a kink where g_k = 0.
         gaps = [level**2 - float(point.g[b] @ point.g[b]) for b in (self.blocks[k] for k in self._others)]
         return np.concatenate([[level], weights, gaps, self._curvature(arc, point)])
@@ -218,7 +231,15 @@ class GroupL1Motion(GroupedMotion):
         error = ZERO * self.objective.gradient_error(point.x)
         sizes = np.array([np.linalg.norm(error[block]) for block in self.blocks])
         level = float(np.max(sizes[self._tied]))
-        weights = np.full(len(self._tied) if arc.weighted else 0, SLACK)
+        # The weights solve a system in which directions count, known as well as rounding leaves them: error / size.
+        self._slack = SLACK
+        if arc.weighted:
+            curvature = np.linalg.eigvalsh(self._keeping_curvature(arc, point))
+            condition = float(np.max(np.abs(point.H))) / max(
+                float(np.min(np.abs(curvature))), np.finfo(float).tiny
+            )
+            self._slack += min(level / float(point.sizes[0]) * condition, BLURRED)
+        weights = np.full(len(self._tied) if arc.weighted else 0, self._slack)
         definite = np.zeros(self._curvature(arc, point).size)
         gaps = 2.0 * float(point.sizes[0]) * (level + sizes[self._others])
         return np.concatenate([[level], weights, gaps, definite])
@@ -230,5 +251,25 @@ class GroupL1Motion(GroupedMotion):
         joined = {self._others[i - 1 - weights] for i in failed if weights < i <= weights + len(self._others)}
         self.on = {*self._tied, *joined}
 
+    def _keeping_curvature(self, arc: Arc, point: Point) -> Matrix:
+        M = _tied_curvature(arc, point)
+        return np.asarray(M[1:, 1:] - M[1:, :1] - M[:1, 1:] + M[:1, :1])
+
+    @staticmethod
+    def _tangent_weights(arc: Arc, point: Point) -> Vector:
+        """Return the weights of sum 1 under which all ||g_k|| of the tie change at one rate."""
+        k = len(arc.blocks)
+        ones = np.ones((k, 1))
+        bordered = np.block([[_tied_curvature(arc, point), ones], [ones.T, np.zeros((1, 1))]])
+        solution, *_ = np.linalg.lstsq(bordered, np.append(np.zeros(k), 1.0), rcond=ZERO * EPS)
+        return np.asarray(solution[:k])
+
     def _settle(self, arc: Arc, x: Vector) -> Vector:
         return settle_tie(self.evaluate, arc, x)
+
+
+def _tied_curvature(arc: Arc, point: Point) -> Matrix:
+    """Return u_k' H_kl u_l over the tied groups."""
+    U = np.zeros((point.x.size, len(arc.blocks)))
+    U[arc.moving, arc.owner] = point.directions
+    return np.asarray(U.T @ point.H @ U)

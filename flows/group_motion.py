@@ -43,11 +43,17 @@ NOISE = 64.0
 SLACK = 1e-11
 """A slack (1 - ||v_k||, or a weight) is closed below this."""
 
+AT_THE_EDGE = 1e-8
+"""The same for a group that a guard has released, after the selection has been solved anew."""
+
 LANDING = 1e-3
 """The straight rest of an extinction may err by this share of the tolerance of the state."""
 
 LEAST_TURN = 1e-2
 """How much u is taken to turn, at least, on the way that is left."""
+
+AT_ONCE = 1e-7
+"""Only a step this short, relative to the time, can say that a guard that is zero at its start fails at once."""
 
 LEAST_RTOL = 1e-12
 """Weights and directions are derivatives of states known to rounding: less than this cannot be asked of a step."""
@@ -123,6 +129,7 @@ class GroupedMotion(Motion):
             np.inf,
         )  # of the next step: in time, and in shares of the way to extinction
         self._curvature_watched = not objective.convex
+        self._slack = SLACK  # what counts as zero for slacks on the present arc, blurred by rounding
         self._turn = 2.0  # by how much the velocity changed on the last step
         self._meet_start()
 
@@ -141,12 +148,21 @@ class GroupedMotion(Motion):
         """Return what counts as zero for each guard."""
 
     @abstractmethod
+    def _keeping_curvature(self, arc: Arc, point: Point) -> Matrix:
+        """Return the matrix whose definiteness keeps solutions on the surfaces of the arc."""
+
+    @abstractmethod
     def _meet(self, arc: Arc, failed: NDArray[np.intp]) -> None:
         """Put what the failed guards say into `on`, `released` and `at_zero`."""
 
     @abstractmethod
     def _settle(self, arc: Arc, x: Vector) -> Vector:
         """Return x put onto the surfaces of the arc to rounding."""
+
+    @property
+    def _edge(self) -> float:
+        """How near the edge of its face a velocity belongs to a group that the guard on it has released."""
+        return max(AT_THE_EDGE, 4.0 * self._slack)
 
     # -- the event loop's questions ----------------------------------------------------------------------------
 
@@ -233,10 +249,18 @@ class GroupedMotion(Motion):
         reach = max(LANDING * self._tolerance() / turn, 4.0 * EPS * abs(self.t))
         rounding = NOISE / ZERO * self._guard_tolerances(arc, start)[: way.size]
         short = (way <= reach) | (np.isfinite(way) & (start.sizes <= rounding))
-        near = np.flatnonzero(short & (start.sizes > 0.0))
-        if near.size == 0:
+        short &= start.sizes > 0.0
+        if not short.any():
             return None
-        return float(np.min(way[near])), near.astype(np.intp)
+        near = short | ((start.sizes > 0.0) & self._indistinct(start.sizes))
+        return float(np.min(way[short])), np.flatnonzero(near).astype(np.intp)
+
+    def _indistinct(self, sizes: Vector) -> NDArray[np.bool_]:
+        """Return which sizes a distance in x far below the tolerance could make vanish.
+
+        They are decided with the group that does vanish, not after it in an order that rounding makes up.
+        """
+        return sizes <= LANDING * self._tolerance() * self.evaluate.largest
 
     def _land(
         self, arc: Arc, start: Point, landing: tuple[float, NDArray[np.intp]], t_bound: float
@@ -307,11 +331,9 @@ class GroupedMotion(Motion):
             self.objective.gradient_error(start.x),
         )
         # (-u, -r) solves g = r u as well; what a long step finds need not be the solution that starts with u.
-        if np.any(
-            step.directions[0] * start.directions @ np.equal.outer(arc.owner, np.arange(len(arc.blocks)))
-            < 0.5
-        ):
-            raise StepError("the directions jump at the start of the step")
+        alike = step.directions[0] * start.directions @ np.equal.outer(arc.owner, np.arange(len(arc.blocks)))
+        if np.any(alike < 0.5) or np.any(np.abs(step.weights[0] - start.weights) > 0.5):
+            raise StepError("the velocity jumps at the start of the step")
         return step
 
     def _end_at_guard(self, arc: Arc, start: Point, step: Step) -> tuple[Step | None, NDArray[np.intp]]:
@@ -326,13 +348,22 @@ class GroupedMotion(Motion):
             if found is None:
                 return step, nothing
             fraction, guard = found
+            if fraction == 0.0 and step.h > AT_ONCE * max(1.0, abs(self.t)):
+                raise StepError("a guard that starts at zero may have risen and failed unseen")
             if fraction == 0.0 or not self.t + fraction * step.h > self.t:
                 return None, np.array([guard], dtype=np.intp)
             step, after = self._end_at(arc, start, fraction * step.h, guard, before, tolerance[guard])
+            if step.error > self._tolerance():
+                # At r = 0 a singular Hessian does not determine u: this extinction has to be approached.
+                raise StepError("the step onto the guard is not accurate")
             earlier = first_failure(before, after, tolerance)
             if earlier is None or earlier[0] > 1.0 - 1e-9:
-                at_end = np.flatnonzero(after[-1] <= tolerance)
-                return step, np.union1d(at_end, [guard]).astype(np.intp)
+                at_end = after[-1] <= tolerance
+                at_end[guard] = True
+                sizes = step.sizes.shape[1]
+                if at_end[:sizes].any():
+                    at_end[:sizes] |= self._indistinct(step.sizes[-1])
+                return step, np.flatnonzero(at_end).astype(np.intp)
         raise StepError("the first of several guards could not be told")
 
     def _end_at(
@@ -388,14 +419,8 @@ class GroupedMotion(Motion):
         Where it vanishes the arc turns from attracting to repelling, and solutions are no longer unique. It is raised by more
         than the selection takes for rounding, so that what fails here is indefinite there.
         """
-        if not self._curvature_watched or not (arc.weighted or arc.sliding.size):
+        curvature = self._keeping_curvature(arc, point) if self._curvature_watched else np.empty((0, 0))
+        if curvature.size == 0:
             return np.empty(0)
-        if arc.tied:
-            U = np.zeros((point.x.size, len(arc.blocks)))
-            U[arc.moving, arc.owner] = point.directions
-            M = U.T @ point.H @ U
-            curvature = M[1:, 1:] - M[1:, :1] - M[:1, 1:] + M[:1, :1]
-        else:
-            curvature = point.H[np.ix_(arc.sliding, arc.sliding)]
         raised = 4.0 * ZERO * EPS * point.x.size * self.evaluate.largest
         return np.array([np.linalg.eigvalsh(curvature)[0] + raised])

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from filippov.arguments import Matrix, Vector
 from filippov.pieces import Piece
 from filippov.pivoting import EPS
-from flows.group_collocation import Arc, Evaluator, Step, inverse_on, value_series
+from flows.group_collocation import Arc, Evaluator, Indices, Step, inverse_on, value_series
 
 __all__ = ["GroupPiece", "are_resolved", "end_slope", "first_failure", "settle_sliding", "settle_tie"]
 
@@ -24,7 +24,7 @@ _FINE: Vector = 0.5 - 0.5 * np.cos(np.pi * np.arange(65) / 64)
 """Where guards are looked at along a step: several points between any two nodes."""
 
 
-def settle_sliding(evaluate: Evaluator, x: Vector, where: Vector, target: Vector) -> Vector:
+def settle_sliding(evaluate: Evaluator, x: Vector, where: Indices, target: Vector) -> Vector:
     """Return x moved in the coordinates `where` so that the gradient there is `target`, by Newton's method to rounding."""
     if where.size == 0:
         return x

@@ -115,7 +115,7 @@ def _by_multipliers(K: Matrix, q: Vector, blocks: list[Indices]) -> Vector:
     mu = np.zeros(len(blocks))
 
     def dual(at: Vector) -> tuple[float, Vector, Matrix]:
-        inverse = np.linalg.inv(K + np.diag(at[owner]))
+        inverse: Matrix = np.asarray(np.linalg.inv(K + np.diag(at[owner])), dtype=np.float64)
         v = -inverse @ q
         return 0.5 * float(q @ v) - 0.5 * float(np.sum(at)), v, inverse
 

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from filippov.arguments import Vector
 from filippov.pivoting import EPS
 
-__all__ = ["first_root", "hermite_root", "lowest_cubic"]
+__all__ = ["first_root", "first_roots", "hermite_root", "lowest_cubic"]
 
 
 def lowest_cubic(value: Vector, rate: Vector, acceleration: Vector, third: Vector, reach: float) -> Vector:
@@ -31,14 +31,19 @@ def cubic(value: Vector, rate: Vector, acceleration: Vector, third: Vector, s: f
 
 def first_root(value: Vector, rate: Vector, acceleration: Vector) -> float:
     """Return the first s > 0 at which some value + rate s + acceleration s^2/2 falls to zero, or infinity."""
+    return float(np.min(first_roots(value, rate, acceleration), initial=np.inf))
+
+
+def first_roots(value: Vector, rate: Vector, acceleration: Vector) -> Vector:
+    """Return the first s > 0 at which each value + rate s + acceleration s^2/2 falls to zero, or infinity, elementwise."""
     value = np.maximum(value, 0.0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         discriminant = rate**2 - 2.0 * acceleration * value
         root = np.sqrt(np.maximum(discriminant, 0.0))
         bending = np.where(acceleration < 0, (rate + root) / -acceleration, np.inf)
         s = np.where(rate < 0, 2.0 * value / (root - rate), bending)
-    s = np.where((discriminant >= 0) & (s > 0) & np.isfinite(s), s, np.inf)
-    return float(np.min(s, initial=np.inf))
+    roots: Vector = np.where((discriminant >= 0) & (s > 0) & np.isfinite(s), s, np.inf)
+    return roots
 
 
 def hermite_root(g0: float, d0: float, g1: float, d1: float, h: float) -> float:

@@ -28,6 +28,9 @@ STRIDE = 0.25
 """A share of the size of the states: no coordinate is carried further than that by unrefined velocities, whose rounding errors
 grow into the gradient with the distance."""
 
+LARGEST_SHIFT = 1e-5
+"""Corrections of the state are rounding errors times the condition; at this share of its size selections go wrong."""
+
 GAP_TOLERANCE = 32.0
 """Gaps below this many rounding errors of the gradient are closed: hits this near in time are one event."""
 
@@ -104,6 +107,8 @@ class LinearMotion(Motion):
         self._extent = -1.0
         self._refined_at: int | None = None
         self._travelled = 0.0
+        # The size of a state whose gradient is of the size of b: what x has to be measured by near the origin.
+        self._steepness = float(np.abs(b).max()) / max(float(self._sizes.max()), np.finfo(np.float64).tiny)
         self._evaluate()
         self.on = family.surfaces_at(self.g, self.error)
         self.at_zero = bool(np.all(np.abs(self.g) <= self.error))
@@ -157,7 +162,14 @@ class LinearMotion(Motion):
             self._put_on_surfaces(self.face)
 
     def _put_on_surfaces(self, face: Face) -> None:
-        self.x = self.x + self.selector.correction(self.g, face)
+        shift = self.selector.correction(self.g, face)
+        size, moved = self._extent + self._steepness, float(np.abs(shift).max())
+        if not moved <= LARGEST_SHIFT * size:
+            raise FilippovError(
+                f"at t = {self.t:.17g} the state had to be moved by {moved:.2g}, its size being {size:.2g}, to lie on the surfaces "
+                "slid on: the Hessian is too ill-conditioned there for double precision"
+            )
+        self.x = self.x + shift
         self._evaluate()
 
     def advance(self, t_bound: float) -> Piece | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Vector, as_vector
-from filippov.errors import FilippovError, InvalidTypeError
+from filippov.arguments import LARGEST_SIZE, Vector, as_vector
+from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
 from filippov.pivoting import EPS
 from filippov.sets import ConvexSet, Hull
 from filippov.switching import Mode
@@ -15,7 +15,7 @@ from flows.attainable import Attainable, Ties
 from flows.curved_motion import GAP_TOLERANCE
 from flows.geometry import attains_all, geometry_of
 from flows.norms import L1, L2, LInf, Norm
-from flows.objectives import SmoothObjective
+from flows.objectives import Quadratic, SmoothObjective
 from flows.smooth_motion import GradientMotion
 
 __all__ = ["GradientFlow", "GreedyFlow", "NormFlow", "NormalizedFlow", "SignFlow"]
@@ -35,14 +35,33 @@ class _ObjectiveSystem(System):
     def _at(self, x: ArrayLike) -> tuple[Vector, Vector, Vector]:
         """Return x checked, its gradient, and the gradient components that count as zero."""
         point = as_vector("x", x, self.dim)
-        g = self.objective.grad(point)
+        with np.errstate(all="ignore"):
+            g = self.objective.grad(point)
         if not np.all(np.isfinite(g)):
-            raise FilippovError(f"grad is not finite at x = {np.array2string(point, threshold=6)}")
+            raise FilippovError(f"grad is not finite at x = {_shown(point)}")
         return point, g, GAP_TOLERANCE * self.objective.gradient_error(point)
 
     def gradient(self, x: ArrayLike) -> Vector:
         """Return grad f(x), (n,)."""
         return self._at(x)[1]
+
+
+def _check_scale(objective: SmoothObjective, x: Vector) -> float:
+    """Return the size of the largest term of the gradient where a run starts; refuse one whose products overflow."""
+    with np.errstate(all="ignore"):
+        g = objective.grad(x)
+        if not np.all(np.isfinite(g)):
+            raise FilippovError(f"grad is not finite at x = {_shown(x)}")
+        size = float(max(np.max(np.abs(g)), np.max(objective.gradient_error(x)) / EPS))
+    if not size <= LARGEST_SIZE:
+        raise FilippovError(
+            f"grad has terms of {size:.3g} at x = {_shown(x)}: beyond {LARGEST_SIZE:g} their products overflow"
+        )
+    return size
+
+
+def _shown(x: Vector) -> str:
+    return np.array2string(x, threshold=6)
 
 
 class GradientFlow(_ObjectiveSystem):
@@ -70,6 +89,7 @@ class GradientFlow(_ObjectiveSystem):
         self, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str = "DOP853"
     ) -> Motion:
         """Return a Runge-Kutta motion."""
+        _check_scale(self.objective, x)
         return GradientMotion(self.objective, t, x, t_end, rtol, atol)
 
     def inclusion_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float:
@@ -101,9 +121,9 @@ class NormFlow(_ObjectiveSystem):
 
     Notes
     -----
-    `solve` integrates the inclusion in the *face* F(x). For polyhedral balls (l_inf, l1 and their weighted forms) trajectories
-    are made of exact segments: in closed form for `Quadratic`, otherwise straight lines plus a Newton-polished partial
-    minimiser. For l2 the flow is integrated in gradient-flow time by Runge-Kutta until the gradient is at rounding.
+    `solve` integrates the inclusion in the *face* F(x). For polyhedral balls (l_inf, l1, top-k, any list of vertices, and weighted
+    forms) trajectories are made of exact segments: in closed form for `Quadratic`, otherwise straight lines plus a
+    Newton-polished partial minimiser. For l_p the flow is integrated in gradient-flow time until the gradient is at rounding.
 
     Raises
     ------
@@ -117,6 +137,14 @@ class NormFlow(_ObjectiveSystem):
         super().__init__(objective)
         if not isinstance(norm, Norm):
             raise InvalidTypeError(f"norm must be one of flows.norms, got {type(norm).__name__}")
+        quadratic = objective if isinstance(objective, Quadratic) else getattr(objective, "quadratic", None)
+        if isinstance(quadratic, Quadratic):
+            largest = float(max(quadratic.Q.max(), -quadratic.Q.min()))
+            if 0.0 < largest < 1.0 / LARGEST_SIZE:
+                raise InvalidInputError(
+                    f"objective must have no Hessian or one of at least {1.0 / LARGEST_SIZE:g} in size, got {largest:g}: "
+                    "multiply it by a constant (the flow stays the same)"
+                )
         self.norm = norm
         self.geometry = geometry_of(norm, self.dim)
 
@@ -189,6 +217,12 @@ class NormFlow(_ObjectiveSystem):
         self, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str = "DOP853"
     ) -> Motion:
         """Return the motion that fits norm and objective: closed form, Newton-polished, or Runge-Kutta."""
+        size = _check_scale(self.objective, x)
+        if 0.0 < size < 1.0 / LARGEST_SIZE:
+            raise FilippovError(
+                f"grad has terms of {size:.3g} at most at x = {_shown(x)}: squares of smaller numbers than {1.0 / LARGEST_SIZE:g} "
+                "vanish, multiply the objective by a constant (the flow stays the same)"
+            )
         return self.geometry.motion(self.objective, t, x, t_end, rtol, atol, method)
 
     def inclusion_distance(self, t: float, x: Vector, velocity: Vector, mode: Mode) -> float:

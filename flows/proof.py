@@ -204,10 +204,9 @@ class _Examination:
         """Yield (number within the block, words) for each condition that a piece does not meet."""
         modes = self.modes[begin : begin + line.t0.size - 1]
         sides = np.array([mode.sides for mode in modes]).T
-        members = self.ball.members(sides)
         gradient, rate = (self.ball.compared(t, sides) for t in (tolerances.gradient, tolerances.rate))
         fits = demand.fits & np.array([self.ball.is_mode(mode) for mode in modes])
-        jump_allowed = np.where(members, tolerances.correction[:, None], tolerances.step[:, None])
+        jump_allowed = np.where(sides == 0, tolerances.correction[:, None], tolerances.step[:, None])
         # A condition holds if it is seen to: comparisons are written so that a nan fails them.
         holds = {
             "the velocity does not fit the mode": fits,
@@ -216,7 +215,9 @@ class _Examination:
                 (demand.first <= gradient) & (demand.last <= gradient), axis=0
             ),
             "the gradient leaves the surfaces slid on": np.all(demand.drift <= rate, axis=0),
-            "the state jumps": np.all(bounds.jump.size <= jump_allowed, axis=0),
+            "the state jumps": np.all(
+                (bounds.jump.size <= jump_allowed) & (bounds.gradient_jump.size <= gradient), axis=0
+            ),
             "the dense output is not the straight line": self._straight(begin, line, tolerances.step),
         }
         for words, held in holds.items():

@@ -194,7 +194,7 @@ class GreedySelector(ProgramSelector):
     def _tie_all(self, g: Vector) -> None:
         """Take the coordinates that are not tied on arrival into the basis, so that the last correction moves them too."""
         program = self.program
-        if program is None:
+        if program is None or not program.delayed:
             return
         for j in np.flatnonzero((g != 0.0) & ~program.basis[: g.size]):
             self._set_border(int(j), 1.0 if g[j] > 0 else -1.0)
@@ -227,8 +227,8 @@ class GreedySelector(ProgramSelector):
     def correction(self, g: Vector, face: Face) -> Vector:
         """Return the displacement along the tie that makes its |g_i| equal again."""
         n, program = g.size, self.program
-        if program is None:
-            return np.zeros(n)
+        if program is None or (face.mode.resting and not program.delayed):
+            return np.zeros(n)  # what is not carried along needs no correction on arrival
         residual = np.zeros(n + 1)
         tied = program.basis[:n]
         if face.mode.resting:

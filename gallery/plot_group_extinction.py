@@ -36,7 +36,7 @@ def sizes(vectors):
 figure, axes = plt.subplots(
     2, 2, figsize=(11.0, 7.0), layout="constrained", sharex="col", sharey="row", height_ratios=(1.6, 1)
 )
-for column, (name, path) in enumerate(paths.items()):
+for column, path in enumerate(paths.values()):
     top, bottom = axes[:, column]
     times = np.linspace(0.0, path.arrival_time, 2000)
     g = sizes(f.Q @ path.sol(times))
@@ -59,7 +59,7 @@ def changes(path):
     return found
 
 
-words = (("extinct", "driven out"), ("joins the level", "leaves the level"))
+words = (("extinct", "driven out"), ("ties for the largest", "falls behind"))
 rows = []
 for axis, (name, path), (joins, leaves) in zip(axes[0], paths.items(), words, strict=True):
     for t, k, joined in changes(path):
@@ -75,7 +75,9 @@ for axis, (name, path), (joins, leaves) in zip(axes[0], paths.items(), words, st
     if any(not joined for *_, joined in changes(path)):
         axis.plot([], [], "o", color="0.3", markerfacecolor="white", label=leaves)
     axis.legend(fontsize="small")
-axes[0, 0].set(title="max of groups: extinct, driven out, extinct again", ylabel=r"$\|g_k\|_2$, gradient of group $k$")
+axes[0, 0].set(
+    title="max of groups: extinct, driven out, extinct again", ylabel=r"$\|g_k\|_2$, gradient of group $k$"
+)
 axes[0, 1].set(title="sum of groups: a water level")
 axes[1, 0].set(ylabel=r"$\|v_k\|_2$, speed of group $k$", ylim=(-0.05, 1.08))
 print_table("what happens to the groups", ("norm", "t", "group", "event"), rows)
@@ -88,7 +90,9 @@ for name, path in paths.items():
     norm = path.system.norm
     t = 0.5
     rate, dual = f.grad(path.sol(t)) @ path.velocity(t), norm.dual.value(f.grad(path.sol(t)))
-    print(f"{name}: arrival {path.arrival_time:.6f}; at t = {t:g} df/dt = {rate:.12f}, dual norm {dual:.12f}")
+    print(
+        f"{name}: arrival {path.arrival_time:.6f}; at t = {t:g} -df/dt = {-rate:.12f}, dual norm {dual:.12f}"
+    )
     print(path.certify())
 
 # %%

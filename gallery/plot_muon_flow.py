@@ -93,7 +93,9 @@ for rank, grey in GREYS.items():
 # A square-root scale: it shows both zero and the large values.
 axes[0, 0].set_yscale("function", functions=(lambda y: np.sqrt(np.abs(y)), np.square))
 axes[0, 0].set_yticks((0, 0.05, 0.2, 0.5, 1, 2, 4), ("0", "0.05", "0.2", "0.5", "1", "2", "4"))
-axes[0, 0].set(title="$\\|AX-B\\|^2/2$: a lost rank stays lost", ylabel=r"singular values of $\nabla f$, flow")
+axes[0, 0].set(
+    title="$\\|AX-B\\|^2/2$: a lost rank stays lost", ylabel=r"singular values of $\nabla f$, flow"
+)
 axes[0, 1].set(title="$\\|AXC-B\\|^2/2$: a rank can come back")
 axes[1, 0].set(ylabel=r"$\sigma_3(\nabla f)$, Muon, exact polar", ylim=(1e-6, 0.5))
 axes[2, 0].set(ylabel=r"$\sigma_3(\nabla f)$, Muon, Newton-Schulz", ylim=(1e-6, 0.5))
@@ -107,12 +109,12 @@ for line in legend.get_lines():
 # U2' H[U1 V1' + U2 W V2'] V2 = 0. For H[V] = A'A V the first term is U2'A'A U1 (V1'V2) = 0, so W = 0. With A'A V CC' it is not
 # zero, and where ||W|| reaches 1 the rank comes back.
 #
-# How far Muon strays, before a second rank is lost: the chatter of the exact polar factor is of first order in h and below
-# (1 + ||W||) K h, K the curvature of f along u3 v3'; the error is of first order too. Newton-Schulz is smooth at zero, of slope
-# c / ||G||_F with c = 3.4445^5: once K h < 2 ||G||_F / c the lost singular value no longer chatters, but rests where the step
-# supplies ||W||, near ||W|| ||G||_F / c. Its steps are not of length 1, though, and its iterates converge to another path.
-# How far it is from the polar factor, over 20 seeds and six condition numbers: `benchmarks/newton_schulz.py`; its table is in
-# `docs/results.md`.
+# How far Muon strays, before a second rank is lost: the chatter of the exact polar factor is of first order in h and at
+# most about (1 + ||W||) K h, K the curvature of f along u3 v3'; the error is of first order too. Newton-Schulz is smooth at
+# zero, of slope c / ||G||_F with c = 3.4445^5: once K h < 2 ||G||_F / c the lost singular value no longer chatters, but
+# rests where the step supplies the W that it needs. Its steps are not of length 1, though, and its iterates converge to
+# another path. How far it is from the polar factor, over 20 seeds of each of eight kinds of matrices:
+# `benchmarks/newton_schulz.py`; its table is in `docs/results.md`.
 
 UNTIL = 4.5
 sizes = 0.064 / 2.0 ** np.arange(6)
@@ -140,6 +142,7 @@ for (name, path), colour in zip(paths.items(), (BLUE, VERMILION), strict=True):
             errors.append(np.max(np.abs(iterates.y - path.sol(iterates.t))))
         shown = ["-", "-"]
         if polar == "exact":
+            print(f"{name}: chatter over (1 + ||W||) K h at most {np.max(chatter / (K_h * sizes)):.3f}")
             shown = [f"{np.polyfit(np.log(sizes), np.log(each), 1)[0]:.2f}" for each in (chatter, errors)]
         rows.append((name, polar, *shown, f"{chatter[-1]:.2g}", f"{errors[-1]:.3g}"))
         for axis, each, slope in zip((middle, right), (chatter, errors), shown, strict=True):
@@ -149,12 +152,16 @@ for (name, path), colour in zip(paths.items(), (BLUE, VERMILION), strict=True):
     # The last iterates are those of Newton-Schulz with the smallest step.
     curvatures, norms = lost_curvatures(f, iterates.y[:, during][:, ::10])
     calm = np.sort(2.0 * norms / (rise * curvatures))
-    print(f"{name}: c = {rise:.0f}; along Newton-Schulz, 2 ||G||_F / (c K) is {calm[0]:.2g} to {calm[-1]:.2g}")
+    print(
+        f"{name}: c = {rise:.0f}; along Newton-Schulz, 2 ||G||_F / (c K) is {calm[0]:.2g} to {calm[-1]:.2g}"
+    )
 left.axhline(1.0, color="0.5", linewidth=1, linestyle="--", label="release")
-left.set(title="$W=0$; or released where $\\|W\\|=1$", xlabel="time $t$", ylabel=r"$\|W\|$ while rank is lost")
+left.set(
+    title="$W=0$; or released where $\\|W\\|=1$", xlabel="time $t$", ylabel=r"$\|W\|$ while rank is lost"
+)
 middle.set(title="chatter is of order $h$; Newton-Schulz calms", xlabel="step $h$", ylim=(1e-8, 0.3))
 middle.set_ylabel(r"largest $\sigma_3(\nabla f)$ while rank is lost")
-right.set(title="error: order 1; Newton-Schulz: another path", xlabel="step $h$")
+right.set(title="error: order 1; Newton-Schulz strays", xlabel="step $h$")
 right.set_ylabel(r"largest $|x_k - x(t_k)|$, $t \leq 4.5$")
 for axis in (middle, right):
     axis.set_xticks(sizes, [f"{h:g}" for h in sizes], rotation=30)

@@ -1,4 +1,4 @@
-"""`filippov simulate | portrait | verify | gallery | report`: arguments in, tables and files out."""
+"""`filippov simulate | portrait | verify | gallery | report | certify`: arguments in, tables and files out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from filippov.command.certify import certify
 from filippov.errors import FilippovError, InvalidInputError
 
 __all__ = ["app", "main"]
@@ -148,6 +149,9 @@ def report(
     from filippov.command import report as work
 
     work.report(file, out, source, ode, norm, mu)
+
+
+app.command()(certify)
 
 
 def _numbers(name: str, text: str) -> list[float]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 
 from filippov.arguments import Matrix, Vector
 from filippov.pivoting import EPS
+from filippov.tableau import SelectionError
 
 __all__ = ["least_rate", "span"]
 
 WEIGHT_TOLERANCE = 1e-12
 """A weight this small beside the largest is rounding of the nonnegative least squares."""
+
+CONE_ROUNDING = 1e-10
+"""Slopes of the residual below this, relative to the matrix and the target, are rounding of a least-squares solver."""
 
 
 def span(directions: Matrix) -> Matrix:
@@ -35,6 +39,11 @@ def least_rate(hessian: Matrix, u: Vector, cone: Matrix) -> Vector | None:
     cone : (k, n) array
         Generators in rows.
 
+    Raises
+    ------
+    SelectionError
+        If no solver's weights are optimal, which is verified.
+
     Notes
     -----
     With L L' = B'HB, B a basis of the span, a nonnegative least-squares problem in the weights of the generators; the support that
@@ -50,7 +59,7 @@ def least_rate(hessian: Matrix, u: Vector, cone: Matrix) -> Vector | None:
     lengths = np.linalg.norm(cone, axis=1)
     generators = (cone[lengths > 0.0] / lengths[lengths > 0.0, None]) @ basis
     target = -solve_triangular(factor, basis.T @ u, lower=True)
-    weights, _ = nnls(factor.T @ generators.T, target, maxiter=100 * (len(generators) + 10))
+    weights = _nonnegative_weights(factor.T @ generators.T, target)
     support = generators[weights > WEIGHT_TOLERANCE * float(np.max(weights))]
     if not len(support):
         return np.zeros(u.size)
@@ -58,3 +67,24 @@ def least_rate(hessian: Matrix, u: Vector, cone: Matrix) -> Vector | None:
     columns = factor.T @ inner
     z = inner @ np.linalg.lstsq(columns, target, rcond=None)[0]
     return np.asarray(basis @ z)
+
+
+def _nonnegative_weights(A: Matrix, b: Vector) -> Vector:
+    """Return argmin { |A x - b| : x >= 0 }.
+
+    scipy's `nnls` is fast but was seen to return a wrong answer without a word; then the slower bounded-variable method is asked.
+    """
+    rounding = CONE_ROUNDING * float(np.linalg.norm(A)) * float(np.linalg.norm(b))
+    for solve in (_by_nnls, _by_bounds):
+        x = solve(A, b)
+        if np.all(A.T @ (b - A @ x) <= rounding):
+            return x
+    raise SelectionError(f"the change of the velocity on a cone of {A.shape[1]} generators was not found")
+
+
+def _by_nnls(A: Matrix, b: Vector) -> Vector:
+    return np.asarray(nnls(A, b, maxiter=100 * (A.shape[1] + 10))[0])
+
+
+def _by_bounds(A: Matrix, b: Vector) -> Vector:
+    return np.asarray(lsq_linear(A, b, (0.0, np.inf), method="bvls", max_iter=100 * (A.shape[1] + 10)).x)

@@ -170,7 +170,8 @@ class _Step:
     def take(self, u: Vector, place: TopKPlace, third: ThirdDerivative | None) -> FaceCandidate:
         """Return the candidate with velocity weight * u."""
         rate = self.K @ u
-        size = float(np.max(np.abs(self.K) @ np.abs(u)))
+        # u itself is rounded to its largest component: along a null direction of K nothing else is left in the rate.
+        size = float(np.max(np.sum(np.abs(self.K), axis=1))) * float(np.max(np.abs(u)))
         after = self._ranked(place, rate, 64.0 * EPS * u.size * size)
         lean = np.where(np.abs(u) > VELOCITY_CLOSENESS, np.sign(u), 0.0)
         if third is not None and after.undecided.any():

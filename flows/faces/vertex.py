@@ -206,7 +206,8 @@ class VertexFaces(FaceFamily):
     ) -> FaceCandidate:
         """Return the candidate with velocity v: the tied vertices that the gradient's rate Hv keeps tied."""
         rate = hessian @ v
-        size = float(np.max(np.abs(hessian) @ np.abs(v)))
+        # v itself is rounded to its largest component: along a null direction of H nothing else is left in the rate.
+        size = float(np.max(np.sum(np.abs(hessian), axis=1))) * float(np.max(np.abs(v)))
         tied = self._least(on, rate, 256.0 * v.size**2 * EPS * self._size * size)
         face = VertexFace(self.vertices, tied, resting=False)
         if third is not None and face.mode.codimension > 0:

@@ -15,6 +15,7 @@ from flows.attainable import Attainable, Ties, greedy_filippov_set, sign_filippo
 from flows.curved_motion import CurvedMotion
 from flows.faces import FaceCandidate, FaceFamily, GreedyFaces, SignFaces
 from flows.geometry.geometry import Geometry, Undecided
+from flows.iterated_motion import IteratedMotion, suits
 from flows.norms.norm import Norm
 from flows.objectives import Quadratic, SmoothObjective, Symbolic
 from flows.quadratic_motion import quadratic_motion
@@ -75,6 +76,8 @@ class PolyhedralGeometry(Geometry):
             return sparse_motion(quadratic, self.family, t, x)
         if isinstance(quadratic, Quadratic):
             return quadratic_motion(quadratic, self.family, t, x)
+        if suits(objective, self.family):
+            return IteratedMotion(objective, self.family, t, x)
         return CurvedMotion(objective, self.family, objective.hessian_variation(self.norm.dual.value), t, x)
 
     def may_narrow(self, mode: Mode) -> bool:

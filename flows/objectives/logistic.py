@@ -1,21 +1,35 @@
-"""Sums of logistic losses with a quadratic."""
+"""Sums of logistic losses with a quadratic, of dense or sparse data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array, diags_array, eye_array, issparse
 from scipy.special import expit
 
-from filippov.arguments import Matrix, Vector, as_callable, as_matrix, as_number, as_symmetric, as_vector
+from filippov.arguments import (
+    Matrix,
+    Vector,
+    as_callable,
+    as_matrix,
+    as_number,
+    as_symmetric,
+    as_vector,
+    check_size,
+)
 from filippov.errors import InvalidInputError, InvalidTypeError
 from flows.objectives.objective import SmoothObjective, rounding_factor
 from flows.objectives.quadratic import absolute_row_sums, least_eigenvalue
+from flows.objectives.sparse_symmetric import Sparse
 
 __all__ = ["LogisticQuadratic", "RidgeLogistic"]
+
+ROWS_AT_ONCE = 256
+"""How many rows of sparse data are made dense together, where a norm of each is asked for."""
 
 
 class _LogisticSum(SmoothObjective):
@@ -26,19 +40,31 @@ class _LogisticSum(SmoothObjective):
     1 - 2 s(m) = -tanh(m/2).
     """
 
-    def __init__(self, rows: Matrix, weight: float, Q: Matrix) -> None:
+    def __init__(self, rows: Matrix, weight: float, Q: Matrix | float) -> None:
+        """Take the rows, c, and Q or, where Q is a multiple of the identity, that multiple."""
         super().__init__(rows.shape[1])
+        # What dense and sparse rows are asked for here (products, abs) they answer alike.
         self._rows = rows
         self._weight = weight
         self._quadratic = Q
         # The last margins R x with the bytes of their x: value, gradient and Hessian are mostly asked
         # for at one point. A tuple, replaced as a whole, so that threads never see half of it.
         self._last: tuple[bytes, Vector] = (b"", np.empty(0))
-        for array in (rows, Q):
-            array.flags.writeable = False
+        if _is_sparse(rows):
+            cast(
+                Sparse, rows
+            ).sum_duplicates()  # scipy would when first needed, and cannot once it is read-only
+        _freeze(rows)
+        if not isinstance(Q, float):
+            _freeze(Q)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": (b"", np.empty(0))}
+
+    def _bend(self, x: Vector, Q: Matrix | float) -> Vector:
+        """Return Q x."""
+        result: Vector = Q * x if isinstance(Q, float) else Q @ x
+        return result
 
     def _margins(self, x: Vector) -> Vector:
         key = x.tobytes()
@@ -52,13 +78,13 @@ class _LogisticSum(SmoothObjective):
         """Return f(x); no overflow for large margins."""
         x = self._point(x)
         losses = np.logaddexp(0.0, self._margins(x))
-        return self._weight * float(losses.sum()) + float(x @ (self._quadratic @ x)) / 2
+        return self._weight * float(losses.sum()) + float(x @ self._bend(x, self._quadratic)) / 2
 
     def grad(self, x: ArrayLike) -> Vector:
         """Return the gradient, shape (n,)."""
         x = self._point(x)
         slopes = expit(self._margins(x))
-        result: Vector = self._weight * (slopes @ self._rows) + self._quadratic @ x
+        result: Vector = self._weight * (slopes @ self._rows) + self._bend(x, self._quadratic)
         return result
 
     def _curvatures(self, margins: Vector) -> Vector:
@@ -66,10 +92,18 @@ class _LogisticSum(SmoothObjective):
         return curvatures
 
     def hess(self, x: ArrayLike) -> Matrix:
-        """Return the Hessian, shape (n, n)."""
-        margins = self._margins(self._point(x))
-        weighted = (self._weight * self._curvatures(margins))[:, None] * self._rows
-        result: Matrix = self._rows.T @ weighted + self._quadratic
+        """Return the Hessian, shape (n, n): a dense array for sparse data too."""
+        curvatures = self._weight * self._curvatures(self._margins(self._point(x)))
+        result: Matrix
+        rows: Any = self._rows
+        if _is_sparse(rows):
+            result = (rows.T @ (diags_array(curvatures) @ rows)).toarray()
+        else:
+            result = rows.T @ (curvatures[:, None] * rows)
+        if isinstance(self._quadratic, float):
+            result.flat[:: self.dim + 1] += self._quadratic
+        else:
+            result += self._quadratic
         # A matrix product is symmetric only to rounding.
         return (result + result.T) / 2
 
@@ -77,7 +111,8 @@ class _LogisticSum(SmoothObjective):
         """Return the Hessian applied to d, without forming it, shape (n,)."""
         direction = self._point(d, "d")
         curvatures = self._weight * self._curvatures(self._margins(self._point(x)))
-        result: Vector = (curvatures * (self._rows @ direction)) @ self._rows + self._quadratic @ direction
+        result: Vector = (curvatures * (self._rows @ direction)) @ self._rows
+        result += self._bend(direction, self._quadratic)
         return result
 
     def third(self, x: ArrayLike, d: ArrayLike) -> Vector:
@@ -97,17 +132,18 @@ class _LogisticSum(SmoothObjective):
         margins = self._margins(x)
         slopes = rounding_factor(margins.size) * expit(margins)
         slopes += rounding_factor(self.dim) * self._curvatures(margins) * (self._absolute_rows @ np.abs(x))
-        quadratic = rounding_factor(self.dim) * (self._absolute_quadratic @ np.abs(x))
+        quadratic = rounding_factor(self.dim) * self._bend(np.abs(x), self._absolute_quadratic)
         result: Vector = self._weight * (slopes @ self._absolute_rows) + quadratic
         return result
 
     @cached_property
     def _absolute_rows(self) -> Matrix:
-        return np.abs(self._rows)
+        return abs(self._rows)
 
     @cached_property
-    def _absolute_quadratic(self) -> Matrix:
-        return np.abs(self._quadratic)
+    def _absolute_quadratic(self) -> Matrix | float:
+        Q = self._quadratic
+        return abs(Q) if isinstance(Q, float) else np.abs(Q)
 
     def hessian_variation(self, dual_norm: Callable[[Vector], float]) -> tuple[float, float] | None:
         """Return (beta, beta^2), beta = max_i ||r_i||_*; None where Q is not positive semidefinite.
@@ -119,18 +155,63 @@ class _LogisticSum(SmoothObjective):
         as_callable("dual_norm", dual_norm)
         if not self.convex:
             return None
-        beta = max(float(dual_norm(row)) for row in self._rows)
+        rows: Any = self._rows
+        beta = 0.0
+        for first in range(0, rows.shape[0], ROWS_AT_ONCE):
+            some = rows[first : first + ROWS_AT_ONCE]
+            dense = some.toarray() if _is_sparse(rows) else some
+            beta = max(beta, *(float(dual_norm(row)) for row in dense))
         return beta, beta**2
 
     @cached_property
     def coordinate_smoothness(self) -> Vector:
         """L_i = row sums of |c/4 R'R + Q|, a bound of the Hessian as phi'' <= 1/4; they make (5.2) true."""
-        return absolute_row_sums(self._weight / 4 * (self._rows.T @ self._rows) + self._quadratic)
+        gram: Any = self._weight / 4 * (self._rows.T @ self._rows)
+        if isinstance(self._quadratic, float):
+            gram = gram + self._quadratic * eye_array(self.dim)
+        else:
+            gram = gram + self._quadratic
+        return absolute_row_sums(gram)
 
     @cached_property
     def strong_convexity(self) -> float:
         """The least eigenvalue of Q, exact: along almost every ray phi'' -> 0 and the Hessian tends to Q."""
-        return least_eigenvalue(self._quadratic)
+        return self._quadratic if isinstance(self._quadratic, float) else least_eigenvalue(self._quadratic)
+
+
+def _is_sparse(value: Any) -> bool:
+    """Whether it is a scipy.sparse matrix; unlike `issparse`, without narrowing its type to one that knows no values."""
+    return bool(issparse(value))
+
+
+def _freeze(array: Any) -> None:
+    """Make the numbers of a dense or sparse matrix read-only."""
+    (array.data if _is_sparse(array) else array).flags.writeable = False
+
+
+def _as_rows(name: str, value: Any) -> Matrix:
+    """Return data as a fresh matrix of floats; a scipy.sparse one as a `csr_array`.
+
+    Raises
+    ------
+    InvalidTypeError
+        If a sparse one does not hold real numbers.
+    InvalidInputError
+        If it is empty, not finite, or no matrix.
+    """
+    if not _is_sparse(value):
+        return as_matrix(name, value)
+    given: Sparse = value
+    if given.dtype.kind not in "biuf":
+        raise InvalidTypeError(f"{name} must hold real numbers, got {given.dtype}")
+    if given.ndim != 2 or 0 in given.shape:
+        raise InvalidInputError(f"{name} must be a matrix that is not empty, got shape {given.shape}")
+    rows = csr_array(given, dtype=np.float64, copy=True)
+    rows.sum_duplicates()
+    if not np.isfinite(rows.data).all():
+        wrong = rows.data[~np.isfinite(rows.data)][0]
+        raise InvalidInputError(f"{name} must be finite, got {wrong} among its entries")
+    return cast(Matrix, rows)
 
 
 class LogisticQuadratic(_LogisticSum):
@@ -138,8 +219,8 @@ class LogisticQuadratic(_LogisticSum):
 
     Parameters
     ----------
-    A : array_like of shape (N, n)
-        Rows a_i.
+    A : array_like or scipy.sparse matrix of shape (N, n)
+        Rows a_i. Sparse data stay sparse; only `hess` is dense.
     Q : array_like of shape (n, n)
         Symmetric.
 
@@ -150,8 +231,10 @@ class LogisticQuadratic(_LogisticSum):
     """
 
     def __init__(self, A: ArrayLike, Q: ArrayLike) -> None:
-        self.A: Matrix = as_matrix("A", A)
+        self.A: Matrix = _as_rows("A", A)
         self.Q: Matrix = as_symmetric("Q", Q, self.A.shape[1])
+        check_size("A", self.A)
+        check_size("Q", self.Q)
         super().__init__(self.A, 1.0, self.Q)
 
     def __repr__(self) -> str:
@@ -163,8 +246,8 @@ class RidgeLogistic(_LogisticSum):
 
     Parameters
     ----------
-    A : array_like of shape (N, n)
-        Rows a_i, one sample each.
+    A : array_like or scipy.sparse matrix of shape (N, n)
+        Rows a_i, one sample each. Sparse data stay sparse; only `hess` is dense.
     y : array_like of shape (N,)
         Labels -1 and 1.
     mu : float
@@ -183,7 +266,7 @@ class RidgeLogistic(_LogisticSum):
     """
 
     def __init__(self, A: ArrayLike, y: ArrayLike, mu: float) -> None:
-        self.A: Matrix = as_matrix("A", A)
+        self.A: Matrix = _as_rows("A", A)
         self.y: Vector = as_vector("y", y, self.A.shape[0])
         wrong = np.flatnonzero(np.abs(self.y) != 1)
         if wrong.size:
@@ -196,8 +279,12 @@ class RidgeLogistic(_LogisticSum):
             raise InvalidTypeError(f"mu must be a number >= 0, got {type(mu).__name__}") from None
         if not (np.isfinite(self.mu) and self.mu >= 0):
             raise InvalidInputError(f"mu must be a finite number >= 0, got {self.mu}")
-        super().__init__(-self.y[:, None] * self.A, 1 / self.y.size, self.mu * np.eye(self.A.shape[1]))
-        self.A.flags.writeable = False
+        check_size("A", self.A)
+        check_size("mu", self.mu)
+        given: Any = self.A
+        signed = diags_array(-self.y) @ given if _is_sparse(given) else -self.y[:, None] * given
+        super().__init__(signed, 1 / self.y.size, self.mu)
+        _freeze(self.A)
         self.y.flags.writeable = False
 
     def __repr__(self) -> str:

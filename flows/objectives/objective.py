@@ -233,18 +233,18 @@ class Objective(SmoothObjective):
 
     def value(self, x: ArrayLike) -> float:
         """Return fun(x)."""
-        return float(returned_array("fun", self._fun(self._point(x)), ()))
+        return float(asked_array("fun", self._fun, self._point(x), ()))
 
     def grad(self, x: ArrayLike) -> Vector:
         """Return grad(x), shape (n,)."""
-        result: Vector = returned_array("grad", self._grad(self._point(x)), (self.dim,))
+        result: Vector = asked_array("grad", self._grad, self._point(x), (self.dim,))
         return result
 
     def hess(self, x: ArrayLike) -> Matrix:
         """Return hess(x), or its approximation by central differences of grad, shape (n, n)."""
         x = self._point(x)
         if self._hess is not None:
-            exact: Matrix = returned_array("hess", self._hess(x), (self.dim, self.dim))
+            exact: Matrix = asked_array("hess", self._hess, x, (self.dim, self.dim))
             return exact
         steps = _FIRST_DIFFERENCE * self._difference_scale(x)
         columns = [
@@ -279,8 +279,12 @@ class Objective(SmoothObjective):
         return self._mu
 
 
-def returned_array(name: str, result: Any, shape: tuple[int, ...]) -> Any:
-    """Return what the callable `name` gave as a float array, or raise naming it and the expected shape."""
+def asked_array(name: str, function: Callable[[Vector], Any], x: Vector, shape: tuple[int, ...]) -> Any:
+    """Return what the callable `name` gives at x as a float array of its own, or raise naming it and what was expected."""
+    before = x.tobytes()
+    result = function(x)
+    if x.tobytes() != before:
+        raise InvalidInputError(f"{name} must not change x in place: work on a copy")
     try:
         array = real_array(result)
     except (TypeError, ValueError):
@@ -289,7 +293,7 @@ def returned_array(name: str, result: Any, shape: tuple[int, ...]) -> Any:
         ) from None
     if array.shape != shape:
         raise InvalidInputError(f"{name} must return shape {shape}, got shape {array.shape}")
-    return array
+    return np.array(array)  # the callable may fill and return one array again and again
 
 
 def given_smoothness(value: ArrayLike | None, dim: int) -> Vector | None:

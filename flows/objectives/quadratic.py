@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
 from scipy.sparse import eye_array, issparse
 
-from filippov.arguments import Matrix, Vector, as_callable, as_symmetric, as_vector
+from filippov.arguments import Matrix, Vector, as_callable, as_symmetric, as_vector, check_size
 from filippov.errors import FilippovError
 from filippov.sparse_factor import Sparse, positive_factor
 from flows.objectives.objective import EPS, SmoothObjective, rounding_factor
@@ -63,6 +63,8 @@ class Quadratic(SmoothObjective):
         self.Q: Matrix = cast(Matrix, as_sparse_symmetric("Q", Q)) if self.is_sparse else as_symmetric("Q", Q)
         super().__init__(self.Q.shape[0])
         self.b: Vector = np.zeros(self.dim) if b is None else as_vector("b", b, self.dim)
+        check_size("Q", self.Q)
+        check_size("b", self.b)
         if not self.is_sparse:
             self.Q.flags.writeable = False
         self.b.flags.writeable = False
@@ -154,7 +156,7 @@ class Quadratic(SmoothObjective):
         """
         x0 = np.zeros(self.dim) if start is None else as_vector("start", start, self.dim)
         if self._inverse is not None:
-            x = self._inverse(self.b)
+            x = self._reachable(self._inverse(self.b))
             x = x - self._inverse(self.Q @ x - self.b)
             self._check_stationary(x)
         elif not self.convex:
@@ -174,7 +176,8 @@ class Quadratic(SmoothObjective):
         x = start
         # The second pass removes the rounding of the first.
         for _ in range(2):
-            x = x - V @ (inverse * (V.T @ self.grad(x)))
+            with np.errstate(over="ignore", invalid="ignore"):
+                x = self._reachable(x - V @ (inverse * (V.T @ self.grad(x))))
         self._check_stationary(x)
         return x
 
@@ -199,6 +202,11 @@ class Quadratic(SmoothObjective):
                 x = x - factor.solve(g)
                 g = self.grad(x)
         self._check_stationary(x)
+        return x
+
+    def _reachable(self, x: Vector) -> Vector:
+        if not np.isfinite(x).all():
+            raise FilippovError(f"minimize: the minimiser of {self!r} is beyond double precision")
         return x
 
     def _check_stationary(self, x: Vector) -> None:

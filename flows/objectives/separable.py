@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Matrix, Vector, as_callable, as_vector
+from filippov.arguments import LARGEST_SIZE, Matrix, Vector, as_callable, as_vector, check_size
 from filippov.errors import FilippovError, InvalidInputError
 from flows.objectives.objective import (
     SmoothObjective,
+    asked_array,
     given_convexity,
     given_smoothness,
-    returned_array,
     rounding_factor,
 )
 
@@ -90,11 +90,15 @@ class Separable(SmoothObjective):
         """
         c = as_vector("center", center)
         w = np.ones(c.size) if weights is None else as_vector("weights", weights, c.size)
+        check_size("center", c)
+        check_size("weights", w)
         exponent = float(as_vector("p", [p])[0])
         if exponent < 2:
             raise InvalidInputError(f"p must be at least 2, got {exponent:g}")
-        if not np.all(w > 0):
-            raise InvalidInputError(f"weights must be positive, got {w.min():g}")
+        if not np.all(w >= 1.0 / LARGEST_SIZE):
+            raise InvalidInputError(
+                f"weights must be positive, at least {1.0 / LARGEST_SIZE:g}, got {w.min():g}"
+            )
         return cls(
             lambda x: w * np.abs(x - c) ** exponent / exponent,
             lambda x: w * np.sign(x - c) * np.abs(x - c) ** (exponent - 1),
@@ -108,15 +112,15 @@ class Separable(SmoothObjective):
 
     def value(self, x: ArrayLike) -> float:
         """Return sum_i phi_i(x_i)."""
-        return float(np.sum(returned_array("value", self._value(self._point(x)), (self.dim,))))
+        return float(np.sum(asked_array("value", self._value, self._point(x), (self.dim,))))
 
     def grad(self, x: ArrayLike) -> Vector:
         """Return the vector of phi_i'(x_i), shape (n,)."""
-        result: Vector = returned_array("grad", self._grad(self._point(x)), (self.dim,))
+        result: Vector = asked_array("grad", self._grad, self._point(x), (self.dim,))
         return result
 
     def _diagonal(self, x: Vector) -> Vector:
-        result: Vector = returned_array("hess", self._hess(x), (self.dim,))
+        result: Vector = asked_array("hess", self._hess, x, (self.dim,))
         return result
 
     def hess(self, x: ArrayLike) -> Matrix:
@@ -131,7 +135,7 @@ class Separable(SmoothObjective):
         """Return the vector of phi_i'''(x_i) d_i^2, shape (n,)."""
         if self._third is None:
             return super().third(x, d)
-        derivative: Vector = returned_array("third", self._third(self._point(x)), (self.dim,))
+        derivative: Vector = asked_array("third", self._third, self._point(x), (self.dim,))
         direction = self._point(d, "d")
         # A coordinate that does not move contributes nothing, even where phi''' is infinite.
         return np.where(direction == 0, 0.0, derivative) * direction**2

@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from filippov.arguments import Matrix, Vector, as_callable, as_matrix, as_positive, as_symmetric, as_vector
+from filippov.arguments import (
+    LARGEST_SIZE,
+    Matrix,
+    Vector,
+    as_callable,
+    as_matrix,
+    as_positive,
+    as_symmetric,
+    as_vector,
+    check_size,
+)
+from filippov.errors import InvalidInputError
 from flows.objectives.objective import SmoothObjective, rounding_factor
 from flows.objectives.quadratic import absolute_row_sums, least_eigenvalue
 
@@ -18,6 +29,9 @@ __all__ = ["SmoothMax"]
 
 # Up to this many rows every pair is measured (20 000 norms); above, twice the largest distance to the centre.
 _MAX_PAIRED_ROWS = 200
+
+
+LEAST_TAU = 1.0 / LARGEST_SIZE
 
 
 class SmoothMax(SmoothObjective):
@@ -50,6 +64,12 @@ class SmoothMax(SmoothObjective):
         self.b: Vector = as_vector("b", b, self.A.shape[0])
         self.Q: Matrix = as_symmetric("Q", Q, self.dim)
         self.tau = as_positive("tau", tau)
+        for name, array in (("A", self.A), ("b", self.b), ("Q", self.Q), ("tau", self.tau)):
+            check_size(name, array)
+        if self.tau < LEAST_TAU:
+            raise InvalidInputError(
+                f"tau must be at least {LEAST_TAU:g}, got {self.tau:g}: its third power is divided by"
+            )
         # The last softmax with the bytes of its x, replaced as a whole (see _LogisticSum).
         self._last: tuple[bytes, Vector, float] = (b"", np.empty(0), 0.0)
         # Derivatives above the first see only differences of rows; a common part would only add rounding.

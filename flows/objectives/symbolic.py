@@ -179,6 +179,10 @@ def _rounding(expr: Any) -> Any:
     return size
 
 
+def _is_long(number: Any) -> bool:
+    return max(int(number.p).bit_length(), int(number.q).bit_length()) > 1_000
+
+
 class _Compiled:
     """A list of formulas as one function of floats.
 
@@ -194,8 +198,13 @@ class _Compiled:
     def _compile(self, module: str, functions: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
         import sympy
 
+        # Quotients of integers that no double can hold are written as one number.
+        formulas = [
+            f.xreplace({r: sympy.Float(r, 17) for r in f.atoms(sympy.Rational) if _is_long(r)})
+            for f in map(sympy.sympify, self._formulas)
+        ]
         compiled: Callable[..., Any] = sympy.lambdify(
-            self._symbols, self._formulas, modules=[functions, module], cse=True
+            self._symbols, formulas, modules=[functions, module], cse=True
         )
         return compiled
 
@@ -206,7 +215,7 @@ class _Compiled:
     def __call__(self, x: Vector) -> Vector:
         try:
             return np.array(self._fast(*x.tolist()), dtype=np.float64)
-        except (ArithmeticError, ValueError):
+        except (ArithmeticError, ValueError, TypeError):  # TypeError: a root of a negative number is complex
             with np.errstate(all="ignore"):
                 return np.array([float(entry) for entry in self._ieee(*x)], dtype=np.float64)
 
@@ -259,7 +268,9 @@ class Symbolic(SmoothObjective):
         named = {sympy.Symbol(n, real=True): s for n, s in zip(names, self._symbols, strict=True)}
         self._formula: Any = _without_overflow(self.expression.xreplace(named))
         if sum(len(extremum.args) for extremum in self._formula.atoms(sympy.Max, sympy.Min)) > _MAX_EXTREMA:
-            raise InvalidInputError(f"expression: Max and Min may have at most {_MAX_EXTREMA} arguments in all")
+            raise InvalidInputError(
+                f"expression: Max and Min may have at most {_MAX_EXTREMA} arguments in all"
+            )
         self._gradient: list[Any] = _derivatives([self._formula], self._symbols)
         hessian = _derivatives(self._gradient, self._symbols)
         self._hessian: list[list[Any]] = [hessian[i : i + self.dim] for i in range(0, len(hessian), self.dim)]

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 
 from filippov import InvalidInputError, solve
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import SelectionError
+from filippov.tableau import SelectionError
 from flows import L2, LInf, LogisticQuadratic, Lp, NormalizedFlow, NormFlow, Quadratic, Weighted
 from flows.dual_collocation import duality_map
 
@@ -68,7 +68,7 @@ def test_closed_form_of_a_distance(p: float) -> None:
     assert path.certify(100).ok
 
 
-@pytest.mark.parametrize("p", [1.5, 2.0, 3.0, 10.0])
+@pytest.mark.parametrize("p", [1.5, 2.0, 3.0, pytest.param(10.0, marks=pytest.mark.slow)])
 def test_unit_speed_descent_arrival_and_certificate(p: float) -> None:
     rng = np.random.default_rng(1)
     norm, Q, target = Lp(p), definite(3, 2), rng.standard_normal(3)
@@ -102,7 +102,7 @@ def test_weights_are_a_change_of_coordinates(norm: Any) -> None:
     path = solve(NormFlow(Quadratic(Q, b), Weighted(norm, w)), (0, 30), x0, **TIGHT)
     scaled = solve(NormFlow(Quadratic(w[:, None] * Q * w, w * b), norm), (0, 30), x0 / w, **TIGHT)
     assert path.arrival_time == pytest.approx(scaled.arrival_time, abs=1e-9)
-    np.testing.assert_allclose(path.sol(t), w[:, None] * scaled.sol(t), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(path.sol(t), w[:, None] * scaled.sol(t), rtol=0, atol=1e-8)
     assert path.certify(60).ok
 
 

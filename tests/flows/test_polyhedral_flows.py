@@ -397,3 +397,43 @@ def test_norms_must_fit_the_objective() -> None:
         NormFlow(f, Polytope(cube(2)))
     with pytest.raises(InvalidInputError, match="norm must have 3 weights, got 2"):
         NormFlow(f, Weighted(TopK(2), [1.0, 2.0]))
+
+
+@pytest.mark.parametrize(("k", "zeros"), [(2, 4), (2, 5), (3, 4), (3, 5), (4, 5)])
+def test_speed_is_shared_where_the_kth_largest_component_is_zero(k: int, zeros: int) -> None:
+    """|u_i| <= 1 and sum |u_i| <= what is left of k: the signs are not those of the problem without the sum."""
+    n = 6
+    listed = Polytope(TopKBall(n, k).vertices())
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        A = rng.standard_normal((n, n))
+        f = Quadratic(A @ A.T + 0.1 * np.eye(n))
+        g = np.zeros(n)
+        g[: n - zeros] = rng.choice([-1.0, 1.0], n - zeros) * rng.uniform(1, 2, n - zeros)
+        x = np.linalg.solve(f.Q, g)
+        found, expected = (NormFlow(f, norm).classify(x) for norm in (TopK(k), listed))
+        assert (found.kind, found.codimension) == (expected.kind, expected.codimension)
+        np.testing.assert_allclose(found.velocity, expected.velocity, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_start_at_the_end_of_sliding(side: float) -> None:
+    """On y = x^2/2 with x' = -1 sliding needs |x| <= 1: from x = -1 it ends, from x = 1 it begins; Hv does not tell."""
+    square = "({1} - {0}**2/2)**2/2 + 10*{0}"
+    turned = square.replace("{1}", "{d}").replace("{0}", "{s}").format(s="(x + y)", d="(x - y)")
+    box = Symbolic(square.format("x", "y"), ["x", "y"])
+    rotated = Symbolic(turned, ["x", "y"])  # the diamond, turned and stretched, is the box
+    start = np.array([side, 0.5])
+    back = np.array([[0.5, 0.5], [0.5, -0.5]])
+    first = solve(NormFlow(box, LInf()), (0, 0.5), start)
+    assert first.segments[0].mode.codimension == (0 if side < 0 else 1)
+    times = np.linspace(0, 0.5, 11)
+    for f, norm, x0, turn in (
+        (box, TopK(2), start, np.eye(2)),
+        (box, Polytope(cube(2)), start, np.eye(2)),
+        (rotated, TopK(1), back @ start, back),
+        (rotated, Polytope(diamond(2)), back @ start, back),
+    ):
+        path = solve(NormFlow(f, norm), (0, 0.5), x0)
+        assert [s.mode.codimension for s in path.segments] == [s.mode.codimension for s in first.segments]
+        np.testing.assert_allclose(path.sol(times), turn @ first.sol(times), rtol=0, atol=1e-12)

@@ -496,6 +496,16 @@ def test_every_fault_is_found(seed: int) -> None:
     assert tried > 80
 
 
+@pytest.mark.parametrize("seed", [115, 121])
+def test_a_state_that_hardly_conditioned_surfaces_could_have_moved(seed: int) -> None:
+    """Putting a state back onto its surfaces may move it by rounding times the condition, but not off the gradient."""
+    flow, x0 = random_flow("nearly singular", seed)
+    path = solve(flow, (0, 1e3), x0)
+    assert proof_of(path).holds
+    for start in (x0 + SIZE * unit for unit in np.eye(path.dim)):
+        assert not proof_of(rebuilt(path, path.segments, start=(0.0, start))).holds
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_faults_of_nonunique_runs_are_found(seed: int) -> None:
     """Where f is not convex: a choice not marked, and a mark where there is no choice."""

@@ -19,7 +19,10 @@ class Degenerate(Exception):  # noqa: N818 - the case decides nothing
 
 
 def box_velocities(Q: Matrix, g: Vector, weights: Vector) -> list[Vector]:
-    """Return every v with w = Q v, |v_i| <= weight_i, v_i = -weight_i sign g_i, and at g_i = 0: v_i w_i <= 0 at a bound, else w_i = 0."""
+    """Return every v of the l_inf flow: with w = Q v, v_i = -weight_i sign g_i, and where g_i = 0 the relay's conditions.
+
+    They are v_i w_i <= 0 at a bound, and w_i = 0 between.
+    """
     H, gradient = rational_matrix(Q.tolist()), rational_vector(g.tolist())
     size = rational_vector(weights.tolist())
     zero = [i for i, value in enumerate(gradient) if value == 0]
@@ -85,9 +88,7 @@ def diamond_velocities(Q: Matrix, g: Vector, weights: Vector) -> list[Vector]:
     return sorted(result, key=tuple)
 
 
-def relay_modes(
-    M: Matrix, c: Vector, sides: Vector, on: Sequence[int]
-) -> list[tuple[int, ...]]:
+def relay_modes(M: Matrix, c: Vector, sides: Vector, on: Sequence[int]) -> list[tuple[int, ...]]:
     """Return every pattern of sides and sliding on the surfaces `on` with h' = c - M u: all fits must be strict.
 
     `sides` holds the signs of the other relays.

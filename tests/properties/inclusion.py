@@ -67,7 +67,9 @@ def check_joints(path: Trajectory, x0: Vector, tolerance: float) -> None:
     require(float(np.abs(path.sol(0.0) - x0).max()) <= tolerance, "the path does not start at x0")
     for one, two in zip(path.segments[:-1], path.segments[1:], strict=True):
         require(one.t1 == two.t0, f"a gap in time at {one.t1!r}")
-        jump = float(np.abs(one.pieces[-1].state(np.array([one.t1])) - two.pieces[0].state(np.array([two.t0]))).max())
+        jump = float(
+            np.abs(one.pieces[-1].state(np.array([one.t1])) - two.pieces[0].state(np.array([two.t0]))).max()
+        )
         require(jump <= tolerance, f"the state jumps by {jump:.3g} at t = {one.t1:.17g}")
     times = [s.t for s in path.switches]
     require(times == sorted(times), "switches out of order")
@@ -104,7 +106,10 @@ def check_norm_flow(
             require(length <= 1.0 + 1e-9, f"||v|| = {length:.12g} at t = {t:.17g}")
             g = Q @ x - b
             loss = float(g @ v) + dual_value(norm, g)
-            require(loss <= tolerance, f"<g, v> exceeds -||g||_* by {loss:.3g} at t = {t:.17g} of {path.t_end:.6g}")
+            require(
+                loss <= tolerance,
+                f"<g, v> exceeds -||g||_* by {loss:.3g} at t = {t:.17g} of {path.t_end:.6g}",
+            )
             if segment.mode.resting:
                 require(not v.any(), "rests, and moves")
             if straight(segment):
@@ -114,6 +119,8 @@ def check_norm_flow(
 
 def straight(segment: Any) -> bool:
     """Whether one velocity holds on all of a segment."""
-    return len(segment.pieces) == 1 and not hasattr(segment.pieces[0], "_regime") and (
-        np.array_equal(segment.velocity(segment.t0), segment.velocity(0.5 * (segment.t0 + segment.t1)))
+    return (
+        len(segment.pieces) == 1
+        and not hasattr(segment.pieces[0], "_regime")
+        and (np.array_equal(segment.velocity(segment.t0), segment.velocity(0.5 * (segment.t0 + segment.t1))))
     )

@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 from quadratic_cases import shuffled
-from random_problems import QuadraticProblem, box_or_diamond, definite, polyhedral_norm, problem, round_norm, singular
+from random_problems import (
+    QuadraticProblem,
+    box_or_diamond,
+    definite,
+    polyhedral_norm,
+    problem,
+    round_norm,
+    singular,
+)
 from sources import Source, choose, integers, require
 
 from filippov import Trajectory, solve
@@ -19,12 +27,12 @@ T_END = 6.0
 
 
 def norm_of(source: Source, n: int) -> tuple[Norm, float]:
-    """Return a norm, with the relative error that its flow may have."""
+    """Return a norm, with the relative error that its flow may have; integrated ones have been seen 1000 rtol off."""
     pick = source.integer(0, 3)
     if pick == 0:
         return polyhedral_norm(source, n), 1e-9
     if pick == 1:
-        return round_norm(source, n), 1e-6
+        return round_norm(source, n), 1e-5
     return box_or_diamond(source, n)[0], 1e-9
 
 
@@ -68,9 +76,14 @@ def symmetries(source: Source) -> None:
         case.x0[order] * signs,
     )
     for t in np.linspace(0.0, T_END, 8):
-        same(other.sol(t), path.sol(t)[order] * signs, relative * size_of(case, path), f"order {order}, signs {signs}")
-    if relative < 1e-8:
-        kinds = [s.kind for s in path.switches], [s.kind for s in other.switches]
+        same(
+            other.sol(t),
+            path.sol(t)[order] * signs,
+            relative * size_of(case, path),
+            f"order {order}, signs {signs}",
+        )
+    if relative < 1e-8:  # an event at the very end of the span is in it, or not, by rounding
+        kinds = tuple([s.kind for s in p.switches if s.t < T_END - 1e-9] for p in (path, other))
         require(kinds[0] == kinds[1], f"switches {kinds[0]} become {kinds[1]}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,12 @@ from random_problems import (
 )
 from rational_flow import RationalPath, greedy_flow, sign_flow
 from scipy.sparse import csr_array
-from sources import Source, Wrong, require
+from sources import Source, require
 
 from discretizers import BallProximal, run
 from filippov import NonUniqueError, Trajectory, solve, tableau
 from filippov.arguments import Vector
-from flows import L1, LInf, Norm, NormFlow, Quadratic, Weighted
+from flows import LInf, Norm, NormFlow, Quadratic, Weighted
 
 __all__ = ["QUADRATIC_KINDS"]
 
@@ -45,9 +46,7 @@ def exact_path(case: QuadraticProblem, norm: Norm, w: Vector) -> RationalPath:
     return flow(Q.tolist(), (w * case.b).tolist(), [_ratio(a, b) for a, b in zip(case.x0, w, strict=True)])
 
 
-def _ratio(a: float, b: float) -> Any:
-    from fractions import Fraction
-
+def _ratio(a: float, b: float) -> Fraction:
     return Fraction(float(a)) / Fraction(float(b))
 
 
@@ -116,8 +115,8 @@ def exact_nearly_singular(source: Source) -> None:
     norm, w = box_or_diamond(source, case.n)
     condition = float(np.linalg.cond(w[:, None] * case.Q * w))
     path = solved(case, norm, 30.0)
-    # States are put back onto their surfaces, which determine them to eps times the condition.
-    check_norm_flow(case, norm, path, jump=1e-10 + 1e-15 * condition)
+    # g counts as zero within 32 roundings: along the flattest direction that leaves a state open to this much.
+    check_norm_flow(case, norm, path, jump=1e-10 + 1e-13 * condition)
     if condition < 1e6:
         exact = exact_path(case, norm, w)
         same_as_exact(solved(case, norm, span(exact)), exact, w, 1e-13 * condition + 1e-11)
@@ -135,7 +134,10 @@ def singular_polyhedral(source: Source) -> None:
     size = 1.0 + float(np.abs(path.y).max())
     for t in np.linspace(0.0, 8.0, 7):
         off = float(np.abs(case.Q[order] @ path.sol(t) - moved.Q @ other.sol(t)).max())
-        require(off <= SAME * size * (1.0 + float(np.abs(case.Q).max())), f"g depends on the order: {off:.3g} at {t:.6g}")
+        require(
+            off <= SAME * size * (1.0 + float(np.abs(case.Q).max())),
+            f"g depends on the order: {off:.3g} at {t:.6g}",
+        )
 
 
 def shuffled(source: Source, n: int) -> Any:
@@ -182,8 +184,7 @@ def indefinite_velocities(source: Source) -> None:
     try:
         path = solve(system, (0.0, 3.0), case.x0)
     except NonUniqueError as error:
-        assert error.trajectory is not None
-        at_start = not error.trajectory.segments or error.trajectory.t_end == 0.0
+        at_start = error.trajectory is None or not error.trajectory.segments
         require(
             expected is None or not at_start or len(expected) > 1, "says nonunique where one velocity fits"
         )
@@ -235,5 +236,3 @@ QUADRATIC_KINDS: dict[str, Callable[[Source], None]] = {
     "indefinite, all modes enumerated": indefinite_velocities,
     "BallProximal over exact segments": ball_proximal,
 }
-assert issubclass(Wrong, AssertionError)
-assert L1

@@ -11,7 +11,15 @@ from sources import Source, choose, integers, vector
 from filippov.arguments import Matrix, Vector
 from flows import L1, L2, Group, GroupL1, LInf, Norm, Polytope, TopK, Weighted
 
-__all__ = ["AffineRelay", "QuadraticProblem", "affine_relay", "definite", "indefinite", "polyhedral_norm", "problem"]
+__all__ = [
+    "AffineRelay",
+    "QuadraticProblem",
+    "affine_relay",
+    "definite",
+    "indefinite",
+    "polyhedral_norm",
+    "problem",
+]
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,10 @@ from filippov.arguments import Vector
 __all__ = ["RELAY_KINDS"]
 
 T_END = 2.0
-TIGHT = {"rtol": 1e-10, "atol": 1e-12}
-NUDGE = 1e-7
+TOLERANCES = (1e-10, 1e-6)
+"""Of the integrated forms: with the second one the steps are long, and several guards may fail within one."""
+
+NUDGE = 1e-6
 """A start moved by this much: where that changes the order of the switches, the case is not posed well enough to tell."""
 
 
@@ -49,11 +51,18 @@ def relay_form(case: AffineRelay) -> Relay:
     )
 
 
+def region_fields(case: AffineRelay, patterns: Any) -> list[Any]:
+    """Return the field of each pattern of signs."""
+
+    def field(u: Vector) -> Any:
+        return lambda t, x: case.A @ x + case.b - case.B @ u
+
+    return [field(np.array(signs, dtype=np.float64)) for signs in patterns]
+
+
 def smooth_form(case: AffineRelay) -> PiecewiseSmooth:
-    fields = {
-        sides: (lambda t, x, u=np.array(sides, dtype=float): case.A @ x + case.b - case.B @ u)
-        for sides in itertools.product((-1, 1), repeat=case.m)
-    }
+    patterns = list(itertools.product((-1, 1), repeat=case.m))
+    fields = dict(zip(patterns, region_fields(case, patterns), strict=True))
     return PiecewiseSmooth(
         lambda t, x: case.C @ x + case.d,
         fields,
@@ -65,7 +74,7 @@ def smooth_form(case: AffineRelay) -> PiecewiseSmooth:
 def stewart_form(case: AffineRelay) -> Stewart:
     """Region s is where -s.h is smallest: where s = sign h."""
     patterns = np.array(list(itertools.product((-1.0, 1.0), repeat=case.m)))
-    fields = [lambda t, x, u=u: case.A @ x + case.b - case.B @ u for u in patterns]
+    fields = region_fields(case, patterns)
     return Stewart(
         fields,
         lambda t, x: -patterns @ (case.C @ x + case.d),
@@ -126,24 +135,29 @@ def four_forms(source: Source) -> None:
     case = affine_relay(source, 2, on=bool(source.integer(0, 1)), generic=True)
     end, path = outcome(exact_form(case), case.x0)
     name = choose(source, list(FORMS))
-    other_end, other = outcome(FORMS[name](case), case.x0, **TIGHT)
+    rtol, method = choose(source, TOLERANCES), choose(source, ["DOP853", "RK45"])
+    other_end, other = outcome(FORMS[name](case), case.x0, rtol=rtol, atol=rtol / 100.0, method=method)
     # Four quadrants in a point of the plane: Stewart's weights, and what is tied, are a family there; the velocity is not.
-    difference = _difference(path, other, states_only=name == "Stewart" and case.m > 1)
+    difference = _difference(
+        path, other, 1e4 * rtol if rtol < 1e-8 else 1e-3, states_only=name == "Stewart" and case.m > 1
+    )
     if (difference is not None or end != other_end) and _well_posed(case, path, end):
-        raise Wrong(f"{name} ends with {other_end!r}, PiecewiseAffine with {end!r}; {difference}")
+        raise Wrong(
+            f"{name} ({method}, {rtol:g}) ends with {other_end!r}, PiecewiseAffine with {end!r}; {difference}"
+        )
     if not end:
         check_relay_flow(case, path)
         return
     _explain(case, path, end)
 
 
-def _difference(one: Trajectory, two: Trajectory, *, states_only: bool) -> str | None:
+def _difference(one: Trajectory, two: Trajectory, allowed: float, *, states_only: bool) -> str | None:
     kinds = [s.kind for s in one.switches], [s.kind for s in two.switches]
     if not states_only:
         if kinds[0] != kinds[1]:
             return f"switches {kinds}"
         for a, b in zip(one.switches, two.switches, strict=True):
-            if abs(a.t - b.t) > 1e-6:
+            if abs(a.t - b.t) > allowed:
                 return f"switch {a.kind} at {a.t!r}, {b.t!r}"
     end = min(one.t_end, two.t_end)
     if not one.segments or not two.segments:
@@ -151,7 +165,7 @@ def _difference(one: Trajectory, two: Trajectory, *, states_only: bool) -> str |
     size = 1.0 + float(np.abs(one.y).max())
     for t in np.linspace(0.0, end, 9):
         off = float(np.abs(one.sol(t) - two.sol(t)).max())
-        if off > 1e-6 * size:
+        if off > allowed * size:
             return f"states differ by {off:.3g} at t = {t:.6g}"
     return None
 
@@ -165,7 +179,7 @@ def _well_posed(case: AffineRelay, path: Trajectory, end: str) -> bool:
         other_end, other = outcome(exact_form(case), case.x0 + NUDGE * along)
         if other_end != end or [s.kind for s in other.switches] != [s.kind for s in path.switches]:
             return False
-        if any(abs(a.t - b.t) > 1e-4 for a, b in zip(path.switches, other.switches, strict=True)):
+        if any(abs(a.t - b.t) > 1e-3 for a, b in zip(path.switches, other.switches, strict=True)):
             return False
     return True
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from quadratic_cases import plain
 from random_problems import QuadraticProblem, box_or_diamond, definite, problem, singular
 from sources import Source, choose, require
 
@@ -24,7 +23,7 @@ from discretizers import (
 )
 from filippov import solve
 from filippov.arguments import Vector
-from flows import L1, LInf, NormFlow, Quadratic, Weighted
+from flows import L1, LInf, NormFlow, Quadratic
 
 __all__ = ["SCHEME_KINDS"]
 
@@ -34,8 +33,12 @@ STEPS = 40
 def values(case: QuadraticProblem, iterates: Iterates) -> tuple[Vector, Vector, float]:
     """Return f and g at the iterates from Q and b, and the rounding error of f."""
     x = iterates.y
-    g = case.Q @ x - case.b[:, None]
-    terms = 0.5 * np.abs(x.T @ case.Q @ x).max() + np.abs(case.b @ x).max() + float(np.abs(case.Q).sum()) * np.abs(x).max() ** 2
+    g = np.stack([case.Q @ column - case.b for column in x.T], axis=1)  # the bits of `grad`: a zero is a zero
+    terms = (
+        0.5 * np.abs(x.T @ case.Q @ x).max()
+        + np.abs(case.b @ x).max()
+        + float(np.abs(case.Q).sum()) * np.abs(x).max() ** 2
+    )
     return 0.5 * np.einsum("it,ij,jt->t", x, case.Q, x) - case.b @ x, g, 1e-14 * float(terms)
 
 
@@ -47,7 +50,11 @@ def decrease(source: Source) -> None:
     if not L.any():
         return
     rule = choose(source, ["adaptive", "face-aware", "inertial"])
-    scheme = {"adaptive": SignGD(Adaptive()), "face-aware": SignGD(FaceAware()), "inertial": InertialSignGD(Adaptive())}
+    scheme = {
+        "adaptive": SignGD(Adaptive()),
+        "face-aware": SignGD(FaceAware()),
+        "inertial": InertialSignGD(Adaptive()),
+    }
     iterates = run(scheme[rule], objective, case.x0, STEPS)
     f, g, rounding = values(case, iterates)
     for k in range(f.size - 1):
@@ -58,7 +65,10 @@ def decrease(source: Source) -> None:
         if total == 0.0:
             continue
         promised = float(np.abs(g[:, k]).sum()) ** 2 / (2.0 * total)
-        require(f[k + 1] <= f[k] - promised + rounding, f"{rule} step {k}: f falls by {f[k] - f[k + 1]:.6g} < {promised:.6g}")
+        require(
+            f[k + 1] <= f[k] - promised + rounding,
+            f"{rule} step {k}: f falls by {f[k] - f[k + 1]:.6g} < {promised:.6g}",
+        )
     report = check_theory(iterates, objective)
     require(report.ok, f"check_theory denies what holds:\n{report}")
 
@@ -68,7 +78,10 @@ def ties(source: Source) -> None:
     case = problem(source, definite, 1, 6)
     h = choose(source, [1 / 8, 1 / 64, 1.0])
     iterates = run(
-        GreedyCD(h, ties=choose(source, ["vertex", "equal", "tangent"])), Quadratic(case.Q, case.b), case.x0, STEPS
+        GreedyCD(h, ties=choose(source, ["vertex", "equal", "tangent"])),
+        Quadratic(case.Q, case.b),
+        case.x0,
+        STEPS,
     )
     f, g, rounding = values(case, iterates)
     L = np.abs(case.Q).sum(axis=1)
@@ -89,7 +102,7 @@ def ties(source: Source) -> None:
 
 
 def explicit_error(source: Source) -> None:
-    """Explicit Euler of the flow: ||x_k - x(k h)||_Q <= M sqrt(2 t h), M the speed in that metric; see Notes.
+    """Explicit Euler of the flow: ||x_k - x(k h)||_Q <= M sqrt(2 t h), M the speed in that metric.
 
     Between grid times the derivative of half the squared distance is <v_k - v, x_k + s v_k - x>_Q, of which monotonicity leaves
     s <v_k - v, v_k>_Q <= 2 s M^2.
@@ -97,14 +110,21 @@ def explicit_error(source: Source) -> None:
     case = problem(source, definite, 1, 5)
     h = choose(source, [1 / 8, 1 / 32, 1 / 128])
     norm = choose(source, [LInf(), L1()])
-    scheme = SignGD(h) if isinstance(norm, LInf) else GreedyCD(h, ties=choose(source, ["vertex", "equal", "tangent"]))
+    scheme = (
+        SignGD(h)
+        if isinstance(norm, LInf)
+        else GreedyCD(h, ties=choose(source, ["vertex", "equal", "tangent"]))
+    )
     speed = np.abs(case.Q).sum() if isinstance(norm, LInf) else np.abs(case.Q).max()
     iterates = run(scheme, Quadratic(case.Q, case.b), case.x0, STEPS)
     path = solve(NormFlow(Quadratic(case.Q, case.b), norm), (0.0, STEPS * h), case.x0)
     for k, x in enumerate(iterates.y.T):
         d = x - path.sol(k * h)
         bound = np.sqrt(2.0 * speed * k * h * h)
-        require(np.sqrt(max(d @ case.Q @ d, 0.0)) <= bound + 1e-9, f"{np.sqrt(d @ case.Q @ d):.3g} > {bound:.3g} at step {k}")
+        require(
+            np.sqrt(max(d @ case.Q @ d, 0.0)) <= bound + 1e-9,
+            f"{np.sqrt(d @ case.Q @ d):.3g} > {bound:.3g} at step {k}",
+        )
 
 
 def implicit_error(source: Source) -> None:
@@ -145,7 +165,10 @@ def sign_changes(source: Source) -> None:
             require(bool(np.all(undone[flipped])), "a flip is not undone")
             require(not np.any(undone & ~changed), "a component is undone that does not change its sign")
             kept = ~undone
-            require(bool(np.array_equal(after[kept], trial[kept])), "a component is neither undone nor the trial's")
+            require(
+                bool(np.array_equal(after[kept], trial[kept])),
+                "a component is neither undone nor the trial's",
+            )
         return
     iterates = run(TwoHitSliding(h), objective, case.x0, STEPS)
     x, g = iterates.y, case.Q @ iterates.y - case.b[:, None]
@@ -161,7 +184,9 @@ def sign_changes(source: Source) -> None:
                 if abs(abs(inside) - 1.0) < 1e-9:
                     continue
                 mu = inside if abs(inside) < 1.0 else mu
-            require(abs(step - mu) <= 1e-7 * (1.0 + abs(x[i, k])) / min(h, 1.0), f"mu = {step!r}, by (4.3) {mu!r}")
+            require(
+                abs(step - mu) <= 1e-7 * (1.0 + abs(x[i, k])) / min(h, 1.0), f"mu = {step!r}, by (4.3) {mu!r}"
+            )
 
 
 SCHEME_KINDS: dict[str, Callable[[Source], None]] = {
@@ -171,4 +196,3 @@ SCHEME_KINDS: dict[str, Callable[[Source], None]] = {
     "BallProximal against the flow": implicit_error,
     "one-hit and two-hit by definition": sign_changes,
 }
-assert plain(Weighted(LInf(), [1.0])) == LInf()

@@ -15,7 +15,7 @@ __all__ = ["Drawn", "Seeded", "Source", "Wrong", "integers", "require", "vector"
 T = TypeVar("T")
 
 
-class Wrong(AssertionError):
+class Wrong(AssertionError):  # noqa: N818 - a verdict
     """An answer that is not right and that no exception announced."""
 
 

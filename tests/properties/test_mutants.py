@@ -1,0 +1,93 @@
+"""Tests for what mutation of single operators and constants has shown not to be tested elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from rational_algebra import solve_linear
+
+from filippov.guard_search import _bezier_root, _cubic_low_points, _first_sign_change, _parabola_minimum
+from filippov.pivoting import BoxProgram
+from filippov.tableau import SelectionError
+
+
+def program(K: np.ndarray, c: list[float]) -> BoxProgram:
+    n = len(c)
+    return BoxProgram(K, np.array(c), -np.ones(n), np.ones(n), -np.ones(n), np.ones(n, dtype=bool))
+
+
+@pytest.mark.parametrize("exponent", [20, 30, 36, 40])
+def test_small_curvature_is_no_rounding(exponent: int) -> None:
+    """A Schur complement of 2^-40 is pivoted on: only below 64 n eps it counts as none."""
+    K = np.array([[1.0, 1.0], [1.0, 1.0 + 2.0**-exponent]])
+    c = [-0.25, -0.25 - 2.0 ** -(exponent + 1)]  # the minimiser is (-1/4, 1/2)
+    solved = program(K, c)
+    solved.settle()
+    exact = solve_linear([[Fraction(k) for k in row] for row in K.tolist()], [-Fraction(a) for a in c])
+    assert exact == (Fraction(-1, 4), Fraction(1, 2))
+    assert solved.basis.all()
+    np.testing.assert_allclose(solved.v, [-0.25, 0.5], atol=4.0 * 2.2e-16 * 2.0**exponent)
+
+
+def test_a_damaged_tableau_is_built_anew() -> None:
+    """Where sign conditions fail after pivoting, another attempt starts from a fresh factor: right then, or refused."""
+    random = np.random.default_rng(0)
+    rebuilt = right = 0
+    for _ in range(40):
+        root = random.standard_normal((6, 6))
+        K, c = root @ root.T + 0.1 * np.eye(6), random.standard_normal(6).tolist()
+        sound, damaged = program(K, c), program(K, c)
+        sound.settle()
+        assert sound.refactors == 0
+        damaged.tableau._upper *= 1.0 + 0.1 * random.standard_normal((6, 6))
+        damaged.tableau._diagonal[:] = np.abs(damaged.tableau._upper.diagonal())
+        with suppress(SelectionError):
+            damaged.settle()
+            right += damaged.refactors
+            np.testing.assert_allclose(damaged.v, sound.v, atol=1e-11)
+        rebuilt += damaged.refactors
+    assert rebuilt >= right >= 5
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 0.0), (2.0, -1.0), (0.0, 1.0)])
+def test_the_dip_of_a_cubic_between_its_ends_is_looked_at(a: float, b: float) -> None:
+    """Of g = g0 + c u + b u^2 + a u^3 the inner minimum is among the points, also where b or a is zero."""
+    c, g0, h = -1.0, 0.3, 2.0
+    g1, r0, r1 = g0 + c + b + a, c / h, (c + 2.0 * b + 3.0 * a) / h
+    roots = np.roots([3.0 * a, 2.0 * b, c])
+    lowest = [float(u) for u in roots if 0.0 < u < 1.0 and 6.0 * a * u + 2.0 * b > 0.0]
+    points = _cubic_low_points(g0, r0, g1, r1, h)
+    for u in lowest:
+        assert min(abs(h * u - p) for p in points) < 1e-12
+    assert lowest
+
+
+@pytest.mark.parametrize("roots", [(0.37, 2.0, 5.0), (0.9, -1.0, 3.0), (0.05, 1.5, 1.6)])
+def test_the_root_of_a_bezier_cubic(roots: tuple[float, float, float]) -> None:
+    """Its eight halvings and the chord are good to 1e-4 of the step."""
+    a, b, c, d = np.poly(roots) * (1.0 if np.polyval(np.poly(roots), 0.0) > 0.0 else -1.0)
+    bezier = [d, d + c / 3.0, d + 2.0 * c / 3.0 + b / 3.0, a + b + c + d]
+    assert _bezier_root(bezier) == pytest.approx(roots[0], abs=1e-4)
+
+
+def test_the_minimum_of_a_parabola_on_its_interval() -> None:
+    random = np.random.default_rng(1)
+    a, m, b = random.standard_normal((3, 200))
+    u = np.linspace(0.0, 1.0, 2001)[:, None]
+    values = a * (2 * u - 1) * (u - 1) + 4 * m * u * (1 - u) + b * u * (2 * u - 1)
+    np.testing.assert_allclose(_parabola_minimum(a, m, b), values.min(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("root", [0.3, 1e-3, 1e-6, 3e-8])
+def test_a_guard_that_is_zero_at_the_start_of_a_step_and_fails_later(root: float) -> None:
+    """It has to rise first, however little; where it does not, it fails at once."""
+
+    def guard(t: float) -> float:
+        return t * (root - t)
+
+    found = _first_sign_change(guard, [0.0, 1.0], [0.0, guard(1.0)], 0.0)
+    assert found == pytest.approx(root, rel=1e-12)
+    assert _first_sign_change(lambda t: -t, [0.0, 1.0], [0.0, -1.0], 0.0) == 0.0
