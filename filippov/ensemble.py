@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from filippov.arguments import Matrix, Vector, as_matrix, as_span
+from filippov.arguments import Matrix, Vector, as_matrix, as_span, check_size
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
 from filippov.fingerprint import fingerprint
 from filippov.npz import read_npz, write_npz
@@ -155,6 +155,12 @@ def ensemble(
         )
     if not all(isinstance(one, System) for one in systems):
         raise InvalidTypeError("system must hold filippov Systems only")
+    for one in {id(one): one for one in systems}.values():
+        if one.dim not in (0, points.shape[1]):
+            raise InvalidInputError(
+                f"starts must have {one.dim} columns, one for each state, got {points.shape[1]}"
+            )
+    check_size("starts", points)
     size = max(1, min(CHUNK, len(points) // TASKS))
     chunks = [range(low, min(low + size, len(points))) for low in range(0, len(points), size)]
     store = None

@@ -25,6 +25,9 @@ EPS = float(np.finfo(np.float64).eps)
 
 CORRECTIONS = 2
 
+ROUNDS = 50
+"""Passes over the violated signs of a bordered program; one is enough but for degenerate ties."""
+
 SMALL_CORRECTION = 1e-8
 """A correction by a tableau that is wrong by this share of v leaves its square: rounding. Larger ones are looked at again."""
 
@@ -186,13 +189,7 @@ class BoxProgram:
         """
         attempts = 3 if self.delayed else 2
         for attempt in range(attempts):
-            tolerance = self.multiplier_error()
-            pending = [int(j) for j in self.violations(tolerance)]
-            waiting = np.zeros(self.v.size, dtype=bool)
-            waiting[pending] = True
-            for j in pending:
-                waiting[j] = False
-                self._relax(j, waiting, tolerance)
+            self._relax_violations()
             if attempt > 0 or not self.delayed or self.tableau.due:
                 self.refine()
             error = self.multiplier_error()
@@ -206,6 +203,21 @@ class BoxProgram:
             f"the selection's sign conditions fail at coordinates {self.violations(self.multiplier_error()).tolist()}: "
             "its curvature matrix is not positive definite to working precision"
         )
+
+    def _relax_violations(self) -> None:
+        """Relax the members whose signs are wrong, until none is: a change of the border's last coordinate can turn others."""
+        for _ in range(ROUNDS):
+            tolerance = self.multiplier_error()
+            pending = [int(j) for j in self.violations(tolerance)]
+            if not pending:
+                return
+            waiting = np.zeros(self.v.size, dtype=bool)
+            waiting[pending] = True
+            for j in pending:
+                waiting[j] = False
+                self._relax(j, waiting, tolerance)
+            if not self.bordered:
+                return
 
     def _bounds_hold(self, error: Vector) -> bool:
         # The bounds are of size one (velocities) or the simplex's; 1e-9 is far above rounding at condition 1e6.
@@ -239,11 +251,13 @@ class BoxProgram:
                 return
             column = self.tableau.column(j)
             sense = -1.0 if self.w[j] > 0 else 1.0
-            if not self._relax_once(j, sense, column, waiting):
+            if not self._relax_once(j, sense, column, waiting, tolerance):
                 return
         raise SelectionError(f"pivoting on coordinate {j} does not end")
 
-    def _relax_once(self, j: int, sense: float, column: Vector, waiting: NDArray[np.bool_]) -> bool:
+    def _relax_once(
+        self, j: int, sense: float, column: Vector, waiting: NDArray[np.bool_], tolerance: Vector
+    ) -> bool:
         """Move v_j to the next event along its column; return whether j is still at neither end."""
         basis = self.basis
         free = basis.nonzero()[0]
@@ -261,11 +275,13 @@ class BoxProgram:
         held = held[(held != j) & ~waiting[held]]
         drift = -column[held]
         at_upper = self.v[held] >= self.upper[held]
-        closing = np.where(at_upper, drift > 0.0, drift < 0.0)
+        # One whose sign is wrong already (see `_relax_violations`) has its turn later.
+        w, slack = self.w[held], tolerance[held]
+        closing = np.where(at_upper, (drift > 0.0) & (w <= slack), (drift < 0.0) & (w >= -slack))
         # What costs no curvature has no drift either, only rounding, and could not be pivoted.
         closing &= self.tableau.diagonals(held) > 64.0 * EPS * self.v.size * self._column_sizes[held]
         reach = np.full(held.size, np.inf)
-        reach[closing] = np.maximum(-self.w[held[closing]] / drift[closing], 0.0)
+        reach[closing] = np.maximum(-w[closing] / drift[closing], 0.0)
 
         curvature = -sense * float(column[j])
         to_zero = abs(self.w[j]) / curvature if curvature > self.curvature_floor(j) else np.inf

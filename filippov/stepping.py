@@ -183,7 +183,11 @@ def stepper(
 ) -> Any:
     """Return one of the explicit pairs at (t, y); the first step's size is scipy's choice if `step` is None."""
     options = {} if step is None else {"first_step": step}
-    made = _pair(method)(field, t, y, t_bound, rtol=rtol, atol=atol, **options)
+
+    def first(time: float, state: Vector) -> Vector:
+        return np.array(field(time, state), dtype=np.float64)  # a field may fill the same array again and again
+
+    made = _pair(method)(first, t, y, t_bound, rtol=rtol, atol=atol, **options)
     made.fun, made.evaluations = field, made.nfev
     made.prepare()
     return made

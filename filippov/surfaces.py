@@ -44,7 +44,7 @@ class Surfaces:
         self.name = name
         self._function: Callable[[float, Vector], Any] = as_callable(name, function)
         self._jacobian = None if jacobian is None else as_callable("jac", jacobian)
-        self._rate = rate
+        self._rate = None if rate is None else as_callable("rate", rate)
         self.differenced = jacobian is None
         self.count: int | None = None
 

@@ -37,6 +37,7 @@ __all__ = [
     "Arc",
     "Evaluator",
     "Indices",
+    "Point",
     "Step",
     "StepError",
     "inverse_on",
@@ -210,6 +211,19 @@ class Arc:
 
 
 @dataclass(frozen=True, eq=False)
+class Point:
+    """A state on an arc, with what the guards need: gradient, Hessian, velocity, and u, r, lambda."""
+
+    x: Vector
+    g: Vector
+    H: Matrix
+    v: Vector
+    directions: Vector
+    sizes: Vector
+    weights: Vector
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """A solved step: everything at its nodes.
 
@@ -238,6 +252,19 @@ class Step:
     directions: Matrix
     sizes: Matrix
     weights: Matrix
+
+    def points(self) -> list[Point]:
+        """Return what is known at each node."""
+        known = (
+            self.states,
+            self.gradients,
+            self.hessians,
+            self.velocities,
+            self.directions,
+            self.sizes,
+            self.weights,
+        )
+        return [Point(*node) for node in zip(*known, strict=True)]
 
     @property
     def error(self) -> float:
@@ -320,8 +347,8 @@ def _holds_to_noise(arc: Arc, U: Matrix, R: Matrix, G: Matrix, noise: Vector) ->
     reach = arc.sizes_of(R)
     misfit = np.abs(G[:, arc.moving] - reach * U) <= STALLED * noise[arc.moving]
     still = np.abs(G[:, arc.sliding]) <= STALLED * noise[arc.sliding]
-    with np.errstate(divide="ignore"):
-        blur = STALLED * noise[arc.moving] / np.abs(reach)  # of u
+    blur = np.full_like(reach, np.inf)  # of u
+    np.divide(STALLED * noise[arc.moving], np.abs(reach), out=blur, where=reach != 0.0)
     length = np.abs(U**2 @ np.equal.outer(arc.owner, np.arange(len(arc.blocks))) - 1.0)
     unit = length <= STALLED * EPS * U.shape[1] + np.max(blur, axis=1, keepdims=True, initial=0.0) ** 2
     return bool(np.all(misfit) and np.all(still) and np.all(unit))

@@ -12,8 +12,8 @@ from filippov.pivoting import EPS
 from filippov.selection import selections
 from filippov.switching import Mode
 from filippov.tableau import SelectionError
-from flows.group_collocation import Arc
-from flows.group_motion import SLACK, ZERO, GroupCandidate, GroupedMotion, Point
+from flows.group_collocation import Arc, Point
+from flows.group_motion import SLACK, ZERO, GroupCandidate, GroupedMotion
 from flows.group_pieces import settle_sliding, settle_tie
 from flows.group_selection import GroupSelection, group_selections
 

@@ -26,13 +26,13 @@ from filippov.pieces import LinearPiece, Piece
 from filippov.pivoting import EPS
 from filippov.system import Candidate, Motion
 from flows.arrival import polish_zero
-from flows.group_collocation import NODES, STAGES, Arc, Evaluator, Step, StepError, solve_step
+from flows.group_collocation import NODES, STAGES, Arc, Evaluator, Point, Step, StepError, solve_step
 from flows.group_pieces import GroupPiece, are_resolved, end_slope, first_failure
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
-__all__ = ["GroupCandidate", "GroupedMotion", "Point"]
+__all__ = ["GroupCandidate", "GroupedMotion"]
 
 ZERO = 64.0
 """A gradient is zero, and a gap closed, below this many of its rounding errors."""
@@ -73,19 +73,6 @@ class GroupCandidate(Candidate):
     """
 
     arc: Arc
-    directions: Vector
-    sizes: Vector
-    weights: Vector
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """A state on an arc, with what the guards need."""
-
-    x: Vector
-    g: Vector
-    H: Matrix
-    v: Vector
     directions: Vector
     sizes: Vector
     weights: Vector
@@ -388,23 +375,7 @@ class GroupedMotion(Motion):
         raise StepError("the time at which a guard vanishes could not be resolved")
 
     def _guards_at_nodes(self, arc: Arc, step: Step) -> Matrix:
-        return np.array(
-            [
-                self._guards(
-                    arc,
-                    Point(
-                        step.states[i],
-                        step.gradients[i],
-                        step.hessians[i],
-                        step.velocities[i],
-                        step.directions[i],
-                        step.sizes[i],
-                        step.weights[i],
-                    ),
-                )
-                for i in range(STAGES)
-            ]
-        )
+        return np.array([self._guards(arc, point) for point in step.points()])
 
     def _watch_curvature(self, candidate: GroupCandidate) -> None:
         """Watch whether the arc stays attracting, unless f is convex (it does) or the arc repels and was taken on request."""

@@ -108,7 +108,9 @@ class LinearMotion(Motion):
         self._refined_at: int | None = None
         self._travelled = 0.0
         # The size of a state whose gradient is of the size of b: what x has to be measured by near the origin.
-        self._steepness = float(np.abs(b).max()) / max(float(self._sizes.max()), np.finfo(np.float64).tiny)
+        # Where H is zero there is no such state.
+        largest = float(self._sizes.max())
+        self._steepness = float(np.abs(b).max()) / largest if largest > 0.0 else 0.0
         self._evaluate()
         self.on = family.surfaces_at(self.g, self.error)
         self.at_zero = bool(np.all(np.abs(self.g) <= self.error))

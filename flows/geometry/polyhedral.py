@@ -76,7 +76,7 @@ class PolyhedralGeometry(Geometry):
             return sparse_motion(quadratic, self.family, t, x)
         if isinstance(quadratic, Quadratic):
             return quadratic_motion(quadratic, self.family, t, x)
-        if suits(objective, self.family):
+        if isinstance(self.family, SignFaces) and suits(objective, self.family):
             return IteratedMotion(objective, self.family, t, x)
         return CurvedMotion(objective, self.family, objective.hessian_variation(self.norm.dual.value), t, x)
 

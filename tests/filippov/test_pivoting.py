@@ -280,3 +280,34 @@ def test_a_spoilt_tableau_is_noticed_and_rebuilt() -> None:
     program.refine()
     assert program.refactors == 1
     np.testing.assert_allclose(program.v, right, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_border_whose_last_coordinate_is_replaced_turns_other_signs(seed: int) -> None:
+    """The simplex with caps, from a vertex where all of it sits at the caps: the multiplier jumps at the first exchange."""
+    random = np.random.default_rng(seed)
+    n, total = 9, 3
+    K = random_definite(n, seed, 30.0)
+    c = random.standard_normal(n)
+    bordered = np.block([[K, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
+    v = np.append(np.arange(n) < total, 0.0).astype(float)
+    basis = np.zeros(n + 1, dtype=bool)
+    basis[[total - 1, n]] = True
+    program = BoxProgram(
+        bordered,
+        np.append(c, -float(total)),
+        np.append(np.zeros(n), -np.inf),
+        np.append(np.ones(n), np.inf),
+        v,
+        np.ones(n + 1, dtype=bool),
+        basis,
+        bordered=True,
+    )
+    program.settle()
+    u = program.v[:n]
+    assert abs(u.sum() - total) < 1e-12
+    assert np.all((u >= -1e-12) & (u <= 1.0 + 1e-12))
+    w = K @ u + c + program.v[n]
+    assert np.all(w[u < 1e-9] >= -1e-10)
+    assert np.all(w[u > 1.0 - 1e-9] <= 1e-10)
+    assert np.max(np.abs(w[(u > 1e-9) & (u < 1.0 - 1e-9)]), initial=0.0) <= 1e-10

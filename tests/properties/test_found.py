@@ -9,7 +9,7 @@ from random_problems import QuadraticProblem
 
 from discretizers import BallProximal, run
 from filippov import Relay, solve
-from flows import L1, LInf, NormFlow, Polytope, Quadratic, SignFlow, Weighted
+from flows import L1, LInf, Norm, NormFlow, Polytope, Quadratic, SignFlow, Weighted
 
 
 def test_capture_of_a_coordinate_without_curvature() -> None:
@@ -70,3 +70,10 @@ def test_a_tie_without_curvature_along_it(Q: list[list[float]], g: list[float]) 
     # Alone, coordinate 2 keeps its lead; coordinate 1 would not, and a blend of both is no solution.
     assert len(found) == 1
     np.testing.assert_allclose(found[0], [0.0, -1.0], atol=1e-14)
+
+
+@pytest.mark.parametrize("norm", [LInf(), L1(), Weighted(L1(), [2.0, 3.0])])
+def test_a_hessian_that_is_zero(norm: Norm) -> None:
+    """f is linear: the size of b over that of H overflowed."""
+    case = QuadraticProblem(np.zeros((2, 2)), np.array([1.0, -3.0]), np.zeros(2))
+    check_norm_flow(case, norm, solve(NormFlow(Quadratic(case.Q, case.b), norm), (0.0, 2.0), case.x0))
