@@ -220,7 +220,8 @@ def _run(jobs: Any, keep: Any, executor: Executor | None, total: int, *, progres
                 futures = {pool.submit(_solve_chunk, *job): k for k, job in left.items()}
                 for future in as_completed(futures):
                     packed = future.result()
-                    keep(futures.pop(future), packed)
+                    keep(futures[future], packed)
+                    del futures[future]  # only now: an interrupt may fall into the write
                     if bar is not None:
                         bar.update(len(packed))
             except BrokenExecutor as error:

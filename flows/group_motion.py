@@ -9,6 +9,14 @@ convex).
 Switching times are roots of guards along the collocation polynomial, and the step is solved again to end exactly there. An
 extinction through a singular point is approached by shrinking steps; once what is left of the way could turn by less than the
 tolerance, the rest is a straight line.
+
+Where f is not convex a selection can have several solutions. They are enumerated, and become candidates, for one vanishing group
+of any size, for several of one coordinate each, and on the ties of group l1; an arc that turns from attracting to repelling is
+stopped there. For several larger groups at once, and for group l1 at a zero of the gradient with indefinite curvature, a
+`SelectionError` says that the branches are not known.
+
+A step costs one LU factorisation of order 9 (moving coordinates + moving groups) per Newton iteration: problems of up to some
+hundred moving coordinates.
 """
 
 from __future__ import annotations

@@ -57,6 +57,8 @@ def settle_tie(evaluate: Evaluator, arc: Arc, x: Vector) -> Vector:
 
     g, residual = spread(x)
     for _ in range(SETTLE_STEPS):
+        if any(not g[b].any() for b in arc.blocks):
+            break  # on arrival there is no tie left to restore
         H = evaluate.hess(x)
         rows = np.array([g[b] @ H[np.ix_(b, arc.moving)] / np.linalg.norm(g[b]) for b in arc.blocks])
         step, *_ = np.linalg.lstsq(rows - np.mean(rows, axis=0), -residual, rcond=1e-12)
@@ -162,7 +164,7 @@ def first_failure(start: Vector, nodes: Matrix, tolerance: Vector) -> tuple[floa
             if after < 0:
                 continue
             before = int(np.flatnonzero(values[:after, i] > 0.0)[-1])
-            fraction = float(brentq(function, _FINE[before], _FINE[after], xtol=EPS, rtol=8.9e-16))
+            fraction = _root(function, float(_FINE[before]), float(_FINE[after]))
         if best is None or fraction < best[0]:
             best = (fraction, int(i))
     return best
@@ -172,6 +174,15 @@ def end_slope(start: float, nodes: Vector) -> float:
     """Return the slope at the end of [0, 1] of the polynomial with these values at 0 and the nodes."""
     series = value_series(np.array([start]), nodes[:, None])[:, 0]
     return float(2.0 * legendre.legval(1.0, legendre.legder(series)))
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function falls through zero; at an end where, evaluated another way, its sign there was rounding."""
+    if function(low) <= 0.0:
+        return low
+    if function(high) >= 0.0:
+        return high
+    return float(brentq(function, low, high, xtol=EPS, rtol=8.9e-16))
 
 
 def _along(series: Vector) -> Callable[[float], float]:

@@ -89,6 +89,7 @@ def simulate_ode(
             nonunique=nonunique,
             progress=progress,
         )
+    write_files(trajectory, system, out)
     print_switches(trajectory, [str(h) for h in system.surface_expressions])
     end = ", ".join(f"{value:.12g}" for value in trajectory.y[:, -1])
     console.print(
@@ -96,5 +97,4 @@ def simulate_ode(
         f"{trajectory.sliding_time:.6g} time units of sliding.",
         highlight=False,
     )
-    write_files(trajectory, system, out)
     console.print(f"Wrote trajectory.npz, switches.csv and trajectory.png to {out}.")

@@ -61,9 +61,9 @@ def simulate(
     end = default_end(objective, start) if t is None else t
     with keeping_the_part(system, out):
         trajectory = solve(system, (0.0, end), start, nonunique=nonunique, progress=progress)
+    write_files(trajectory, system, out)
     console.print(repr(system))
     _report(trajectory, objective)
-    write_files(trajectory, system, out)
     console.print(f"Wrote trajectory.npz, switches.csv and trajectory.png to {out}.")
 
 

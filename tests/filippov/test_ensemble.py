@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from filippov import FilippovError, InvalidInputError, PiecewiseSmooth, ensemble, solve
-from flows import Quadratic, SignFlow, Symbolic
+from filippov import FilippovError, InvalidInputError, PiecewiseSmooth, System, ensemble, solve
+from filippov.npz import write_npz
+from flows import LogisticQuadratic, Quadratic, SignFlow, Symbolic
 
 STARTS = np.random.default_rng(0).normal(size=(70, 2))
 FLOW = SignFlow(Quadratic([[2.0, 0.5], [0.5, 1.0]]))
@@ -65,7 +68,7 @@ def test_failures_are_recorded_and_keep_what_was_computed() -> None:
 def test_a_killed_run_resumes_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ensemble(FLOW, (0.0, 20.0), STARTS, folder=tmp_path)
     files = sorted(tmp_path.glob("chunk-*.npz"))
-    assert len(files) == 3
+    assert len(files) == 35
     files[1].write_bytes(files[1].read_bytes()[:100])  # cut off in the middle
     before = {file: file.stat().st_mtime_ns for file in files}
     again = ensemble(FLOW, (0.0, 20.0), STARTS, folder=tmp_path)
@@ -74,6 +77,76 @@ def test_a_killed_run_resumes_from_its_folder(tmp_path: Path, monkeypatch: pytes
     assert touched == [files[1]]
     with pytest.raises(InvalidInputError, match="another problem"):
         ensemble(FLOW, (0.0, 21.0), STARTS, folder=tmp_path)
+    with pytest.raises(InvalidInputError, match="another problem"):
+        ensemble(FLOW, (0.0, 20.0), STARTS, folder=tmp_path, rtol=1e-9)
+
+
+def test_what_a_system_learns_while_it_is_used_does_not_make_it_another_problem(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(4, 2))
+    systems: list[System] = [
+        SignFlow(LogisticQuadratic(rows, np.eye(2))),
+        PiecewiseSmooth(lambda t, x: x[0], {1: lambda t, x: -np.ones(2), -1: lambda t, x: np.ones(2)}),
+    ]
+    for k, system in enumerate(systems):
+        for _ in range(2):
+            with ThreadPoolExecutor(1) as pool:
+                found = ensemble(system, (0.0, 1.0), STARTS[:3], executor=pool, folder=tmp_path / str(k))
+            found[0].certify(20)
+            assert not found.failures
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda arrays: arrays.pop("0/header"),
+        lambda arrays: arrays.update({"0/piece_span": np.zeros(3)}),
+        lambda arrays: arrays.update({"99999999999999/t": np.zeros(3)}),
+        lambda arrays: arrays.update({"-1/x/y": np.zeros(3)}),
+        lambda arrays: arrays.update({"stray": np.zeros(3)}),
+        lambda arrays: arrays.update({"0/failure": np.array("[1, 2]")}),
+        lambda arrays: arrays.update({"0/failure": np.array("[" * 100_000)}),
+        lambda arrays: arrays.clear(),
+    ],
+)
+def test_a_damaged_chunk_is_computed_again(damage: Any, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        whole = ensemble(FLOW, (0.0, 20.0), STARTS[:2], executor=pool, folder=tmp_path)
+        chunk = tmp_path / "chunk-000000.npz"
+        arrays = dict(np.load(chunk))
+        damage(arrays)
+        write_npz(chunk, arrays)
+        again = ensemble(FLOW, (0.0, 20.0), STARTS[:2], executor=pool, folder=tmp_path)
+    assert not again.failures
+    assert np.array_equal(again.arrival_times, whole.arrival_times)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, "\xff", '{"digest": null}'])
+def test_a_damaged_record_is_one_named_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "ensemble.json").write_text(text, encoding="latin-1")
+    with pytest.raises(InvalidInputError, match="holds"):
+        ensemble(FLOW, (0.0, 20.0), STARTS, folder=tmp_path)
+
+
+def test_a_full_disk_keeps_the_chunks_written_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os as system_calls
+
+    fsync, written = os.fsync, []
+
+    def full_later(descriptor: int) -> None:
+        written.append(descriptor)
+        if len(written) > 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    with ThreadPoolExecutor(1) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(system_calls, "fsync", full_later)
+            with pytest.raises(OSError, match=r"No space left on device.*chunk-"):
+                ensemble(FLOW, (0.0, 20.0), STARTS[:8], executor=pool, folder=tmp_path)
+        assert len(list(tmp_path.glob("chunk-*.npz"))) == 3  # and ensemble.json
+        assert not [file for file in tmp_path.iterdir() if ".tmp" in file.name]
+        found = ensemble(FLOW, (0.0, 20.0), STARTS[:8], executor=pool, folder=tmp_path)
+    assert not found.failures
 
 
 def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:

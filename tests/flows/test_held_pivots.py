@@ -73,7 +73,8 @@ def test_many_dimensions_agree_with_immediate_pivots(flow: Any, monkeypatch: pyt
     immediate = solve(flow(Quadratic(Q, b)), (0.0, 1e7), x0)
     assert [s.surfaces for s in delayed.switches] == [s.surfaces for s in immediate.switches]
     times = np.array([s.t for s in immediate.switches])
-    np.testing.assert_allclose([s.t for s in delayed.switches], times, rtol=0, atol=1e-11 * times[-1])
+    # Rounding is eps times the condition, 1000, of states that some hundred switches have passed through.
+    np.testing.assert_allclose([s.t for s in delayed.switches], times, rtol=0, atol=1e-10 * times[-1])
     assert len(delayed.switches) > 300
     # Gradients are evaluated at refinements only: less than one a switch.
     assert delayed.nfev < 0.5 * len(delayed.switches)

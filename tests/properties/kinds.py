@@ -16,6 +16,7 @@ from filippov import FilippovError
 __all__ = ["KINDS", "MAY_REFUSE", "judge"]
 
 MAY_REFUSE = {
+    "nearly singular, l_inf and l1",
     "indefinite, all modes enumerated",
     "relay, four forms of one system",
     "l2, groups, group l1",

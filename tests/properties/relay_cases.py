@@ -153,13 +153,17 @@ def four_forms(source: Source) -> None:
 
 def _difference(one: Trajectory, two: Trajectory, allowed: float, *, states_only: bool) -> str | None:
     kinds = [s.kind for s in one.switches], [s.kind for s in two.switches]
-    if one.status == two.status == -1:  # an accumulation may be recognised a few switches sooner or later
-        common = min(len(kinds[0]), len(kinds[1]))
+    if (
+        one.status == two.status == -1
+    ):  # of an accumulation only the switches farther apart than what is allowed say anything
+        spans = np.diff([s.t for s in one.switches])
+        close = np.flatnonzero(spans < 0.1 * allowed)
+        common = min(len(kinds[0]), len(kinds[1]), int(close[0]) + 1 if close.size else len(kinds[0]))
         kinds = kinds[0][:common], kinds[1][:common]
     if not states_only:
         if kinds[0] != kinds[1]:
             return f"switches {kinds}"
-        for a, b in zip(one.switches, two.switches, strict=False):
+        for a, b in zip(one.switches[: len(kinds[0])], two.switches, strict=False):
             if abs(a.t - b.t) > allowed:
                 return f"switch {a.kind} at {a.t!r}, {b.t!r}"
     end = min(one.t_end, two.t_end)

@@ -11,6 +11,7 @@ from rational_algebra import solve_linear
 
 from filippov.guard_search import _bezier_root, _cubic_low_points, _first_sign_change, _parabola_minimum
 from filippov.pivoting import BoxProgram
+from filippov.selection import selections
 from filippov.tableau import SelectionError
 
 
@@ -91,3 +92,22 @@ def test_a_guard_that_is_zero_at_the_start_of_a_step_and_fails_later(root: float
     found = _first_sign_change(guard, [0.0, 1.0], [0.0, guard(1.0)], 0.0)
     assert found == pytest.approx(root, rel=1e-12)
     assert _first_sign_change(lambda t: -t, [0.0, 1.0], [0.0, -1.0], 0.0) == 0.0
+
+
+@pytest.mark.parametrize("shift", [-10.0, -3.0, 0.0, 10.0])
+def test_on_a_simplex_a_multiple_of_the_border_changes_nothing(shift: float) -> None:
+    """Where sum v = 1, K + c 11' has the solutions of K: their multipliers move by c with the rate of the constraint."""
+    K = np.array([[1.0, 3.0, 4.0], [3.0, 1.0, 4.0], [4.0, 4.0, 2.0]])
+    none, ones = np.zeros(3), np.ones(3)
+    found = selections(K + shift, none, none, np.full(3, np.inf), ones)
+    # Each vertex, and each blend of two or three whose K v are equal and no other's is less.
+    expected = [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0.5, 0.5, 0]]
+    expected += [[2 / 5, 0, 3 / 5], [0, 2 / 5, 3 / 5], [1 / 4, 1 / 4, 1 / 2]]
+    expected = [v for v in expected if _solves(K, np.array(v, dtype=float))]
+    assert len(expected) >= 4
+    np.testing.assert_allclose([s.v for s in found], sorted(expected), atol=1e-14)
+
+
+def _solves(K: np.ndarray, v: np.ndarray) -> bool:
+    rates = K @ v
+    return bool(np.ptp(rates[v > 0]) < 1e-12 and np.all(rates >= rates[v > 0][0] - 1e-12))
