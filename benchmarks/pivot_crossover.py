@@ -15,7 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from filippov import solve, tableau
+from filippov import solve
+from filippov.programs import tableau
 from flows import Quadratic, SignFlow
 
 

@@ -24,8 +24,8 @@ from filippov.arguments import Matrix, Vector
 from filippov.errors import ChatteringError
 from filippov.system import Motion
 from flows import RidgeLogistic, SignFlow
-from flows.curved_motion import CurvedMotion
-from flows.iterated_motion import IteratedMotion
+from flows.motions.curved_motion import CurvedMotion
+from flows.motions.iterated_motion import IteratedMotion
 
 
 class Counted(RidgeLogistic):

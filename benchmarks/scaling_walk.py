@@ -9,7 +9,7 @@ import numpy as np
 
 from flows import NormFlow, SignFlow
 from flows.faces import FaceCandidate
-from flows.linear_motion import LinearMotion, ProgramSelector
+from flows.motions.linear_motion import LinearMotion, ProgramSelector
 
 __all__ = ["Walk", "walk"]
 

@@ -24,7 +24,7 @@ from filippov import Trajectory, solve
 from filippov.errors import ChatteringError
 from filippov.ledger import Ledger, LedgerPiece
 from flows import Quadratic, SignFlow
-from flows.sparse_motion import SparseSignMotion
+from flows.motions.sparse_motion import SparseSignMotion
 
 SHIFT = 0.01
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import InvalidInputError
-from filippov.npz import read_npz, write_npz
+from filippov.storing.npz import read_npz, write_npz
 
 __all__ = ["Iterates"]
 

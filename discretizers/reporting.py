@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from filippov.whole_files import replacing
+from filippov.storing.whole_files import replacing
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -12,16 +12,16 @@ from filippov.errors import (
     OtherInputWarning,
 )
 from filippov.pieces import Segment
-from filippov.piecewise import PiecewiseSmooth
-from filippov.piecewise_affine import PiecewiseAffine
 from filippov.portrait import Portrait, portrait
 from filippov.regularization import filippov_regularization
-from filippov.relay import Relay
 from filippov.sets import Ball, Box, ConvexSet, Hull
 from filippov.solve import solve
-from filippov.stewart import Stewart
+from filippov.switched.piecewise import PiecewiseSmooth
+from filippov.switched.piecewise_affine import PiecewiseAffine
+from filippov.switched.relay import Relay
+from filippov.switched.stewart import Stewart
 from filippov.switching import Mode, Switch
-from filippov.symbolic_systems import SymbolicSystem, from_sympy
+from filippov.symbolic.from_expressions import SymbolicSystem, from_sympy
 from filippov.system import Classification, System
 from filippov.trajectory import Trajectory
 

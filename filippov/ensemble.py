@@ -19,13 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_span, check_size
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
-from filippov.fingerprint import fingerprint
-from filippov.npz import read_npz, write_npz
 from filippov.solve import solve
-from filippov.storage import pack_trajectory, unpack_trajectory
+from filippov.storing.fingerprint import fingerprint
+from filippov.storing.npz import read_npz, write_npz
+from filippov.storing.storage import pack_trajectory, unpack_trajectory
+from filippov.storing.whole_files import replacing
 from filippov.system import System
 from filippov.trajectory import Trajectory
-from filippov.whole_files import replacing
 
 __all__ = ["Ensemble", "Failure", "ensemble"]
 
@@ -99,7 +99,7 @@ class Ensemble(Sequence["Trajectory | None"]):
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the arrival times over the plane of two-dimensional starts; return the axes."""
-        from filippov.plotting import plot_ensemble
+        from filippov.drawing.plotting import plot_ensemble
 
         return plot_ensemble(self, ax)
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_positive
-from filippov.curves import (
+from filippov.drawing.curves import (
     distinct,
 )
+from filippov.drawing.portrait_analysis import Analysis, Samples, SpecialPoint, SwitchingCurve, View
+from filippov.drawing.portrait_drawing import draw
 from filippov.errors import FilippovError, InvalidInputError, NonUniqueError
-from filippov.portrait_analysis import Analysis, Samples, SpecialPoint, SwitchingCurve, View
-from filippov.portrait_drawing import draw
 from filippov.solve import solve
 from filippov.system import System
 from filippov.trajectory import Trajectory

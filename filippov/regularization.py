@@ -108,7 +108,7 @@ def filippov_regularization(
     two samples of different limits happens to cross; more than a finite number of limits (such as -x / |x|,
     where the hull of the limits found lies inside the set). It can therefore be too small, never too large by
     more than the tolerance: each vertex is a limit of values of the field. Where the gradient is known,
-    `flows.attainable` decides more.
+    `flows.attained.attainable` decides more.
     """
     as_callable("field", field)
     point = as_vector("x", x)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from scipy.linalg import null_space
 
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import EPS, BoxProgram
-from filippov.tableau import SelectionError
+from filippov.programs.box_program import EPS, BoxProgram
+from filippov.programs.tableau import SelectionError
 
 __all__ = ["Selection", "leaving", "selections"]
 

@@ -17,9 +17,9 @@ from filippov.errors import (
     InvalidTypeError,
     NonUniqueError,
 )
-from filippov.fingerprint import fingerprint
 from filippov.pieces import LinearPiece, Piece, Segment
 from filippov.raised_by import describe_error
+from filippov.storing.fingerprint import fingerprint
 from filippov.switching import Mode, Switch, kind_of_switch
 from filippov.system import Candidate, Motion, System
 from filippov.trajectory import Trajectory

@@ -165,7 +165,7 @@ class Trajectory:
         """SHA-256 fingerprint of what was solved: system, start, t_span and options; None where the system is not known.
 
         It is stored with the trajectory, and a loaded one has the digest that was stored. See
-        `filippov.fingerprint` for what counts. Equal digests mean equal input, and on one machine equal bits.
+        `filippov.storing.fingerprint` for what counts. Equal digests mean equal input, and on one machine equal bits.
         """
         if self._stored_digest is not None or self.system is None:
             return self._stored_digest
@@ -178,7 +178,7 @@ class Trajectory:
         return self._digest_with(system) == self.digest
 
     def _digest_with(self, system: System) -> str:
-        from filippov.fingerprint import fingerprint
+        from filippov.storing.fingerprint import fingerprint
 
         return fingerprint(system, self.start[0], self.start[1], self.options)
 
@@ -207,13 +207,13 @@ class Trajectory:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the coordinates against time, sliding shaded and switches marked; return the axes."""
-        from filippov.plotting import plot_trajectory
+        from filippov.drawing.plotting import plot_trajectory
 
         return plot_trajectory(self, ax)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the trajectory to an .npz file (no pickle); see `filippov.storage`."""
-        from filippov.storage import save_trajectory
+        """Write the trajectory to an .npz file (no pickle); see `filippov.storing.storage`."""
+        from filippov.storing.storage import save_trajectory
 
         save_trajectory(self, path)
 
@@ -233,7 +233,7 @@ class Trajectory:
         InvalidInputError
             If the file is not a trajectory.
         """
-        from filippov.storage import load_trajectory
+        from filippov.storing.storage import load_trajectory
 
         return load_trajectory(path, system)
 

@@ -15,7 +15,7 @@ from flows.objectives import (
     SmoothObjective,
     Symbolic,
 )
-from flows.proof import prove_norm_flow  # its import makes `certify` prove what it can
+from flows.proving.proof import prove_norm_flow  # its import makes `certify` prove what it can
 
 __all__ = [
     "GradientFlow",

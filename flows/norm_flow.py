@@ -7,16 +7,16 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import LARGEST_SIZE, Vector, as_vector
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
-from filippov.pivoting import EPS
+from filippov.programs.box_program import EPS
 from filippov.sets import ConvexSet, Hull
 from filippov.switching import Mode
 from filippov.system import Classification, Motion, System
-from flows.attainable import Attainable, Ties
-from flows.curved_motion import GAP_TOLERANCE
+from flows.attained.attainable import Attainable, Ties
 from flows.geometry import attains_all, geometry_of
+from flows.motions.curved_motion import GAP_TOLERANCE
+from flows.motions.smooth_motion import GradientMotion
 from flows.norms import L1, L2, LInf, Norm
 from flows.objectives import Quadratic, SmoothObjective
-from flows.smooth_motion import GradientMotion
 
 __all__ = ["GradientFlow", "GreedyFlow", "NormFlow", "NormalizedFlow", "SignFlow"]
 

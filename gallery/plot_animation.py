@@ -8,7 +8,7 @@ line it is a segment, and the velocity is the only element of it that is tangent
 
 from discretizers.experiments.drawing import show_if_asked
 from filippov import solve
-from filippov.animation import animate, moving_set
+from filippov.drawing.animation import animate, moving_set
 from flows import SignFlow, Symbolic
 
 flow = SignFlow(Symbolic("(y - 0.5*x)**2/2 + x", ["x", "y"]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from discretizers.experiments.drawing import show_if_asked
 from filippov import solve
-from filippov.plotting import mode_ribbon
+from filippov.drawing.plotting import mode_ribbon
 from flows import Quadratic, SignFlow
 
 n = 200

@@ -10,7 +10,7 @@ import numpy as np
 
 from discretizers.experiments.drawing import show_if_asked
 from filippov import solve
-from filippov.plotting_3d import plot_trajectory_3d
+from filippov.drawing.plotting_3d import plot_trajectory_3d
 from flows import Quadratic, SignFlow
 
 H = np.array([[2.0, 0.9, 0.3], [0.9, 1.5, -0.6], [0.3, -0.6, 1.2]])

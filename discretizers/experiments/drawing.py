@@ -12,7 +12,7 @@ from rich.table import Table
 
 from discretizers.experiments.protocol import iterations_to
 from discretizers.iterates import Iterates
-from filippov.plotting import LINE_COLOURS
+from filippov.drawing.plotting import LINE_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from filippov.errors import FilippovError, InvalidInputError
-from filippov.whole_files import replacing
+from filippov.storing.whole_files import replacing
 
 __all__ = ["list_scripts", "run_script", "scripts"]
 

@@ -9,7 +9,7 @@ from filippov.arguments import as_vector
 from filippov.command.simulate import console, keeping_the_part, print_switches, write_files
 from filippov.errors import InvalidInputError
 from filippov.solve import solve
-from filippov.symbolic_systems import SymbolicSystem, from_sympy
+from filippov.symbolic.from_expressions import SymbolicSystem, from_sympy
 
 __all__ = ["parse_ode", "simulate_ode"]
 

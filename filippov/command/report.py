@@ -6,8 +6,8 @@ from pathlib import Path
 
 from filippov.command.ode import parse_ode
 from filippov.command.sources import flow_of, read_source
+from filippov.drawing.report import write_report
 from filippov.errors import InvalidInputError
-from filippov.report import write_report
 from filippov.system import System
 from filippov.trajectory import Trajectory
 

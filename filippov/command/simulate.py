@@ -17,8 +17,8 @@ from rich.table import Table
 from filippov.command.sources import default_end, flow_of, read_source
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.solve import solve
+from filippov.storing.whole_files import replacing
 from filippov.trajectory import Trajectory
-from filippov.whole_files import replacing
 from flows import SignFlow, SmoothObjective, Symbolic
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def write_files(trajectory: Trajectory, system: System, out: Path) -> None:
     """Write trajectory.npz, switches.csv and trajectory.png to a folder."""
     import matplotlib.pyplot as plt
 
-    from filippov.plotting import trajectory_figure
+    from filippov.drawing.plotting import trajectory_figure
 
     out.mkdir(parents=True, exist_ok=True)
     trajectory.save(out / "trajectory.npz")

@@ -25,10 +25,10 @@ from discretizers import (
 from discretizers import verify as verify_scheme
 from discretizers.reporting import Report, Rows, number
 from filippov.command.sources import NORMS, default_end, flow_of, read_source
+from filippov.drawing.plotting import LINE_COLOURS
 from filippov.errors import FilippovError, InvalidInputError
-from filippov.plotting import LINE_COLOURS
 from filippov.solve import solve
-from filippov.whole_files import replacing
+from filippov.storing.whole_files import replacing
 from flows import L1, L2, LInf
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import EPS
+from filippov.programs.box_program import EPS
 from filippov.selection import Selection, leaving
 from filippov.switching import Mode
 from filippov.system import Candidate

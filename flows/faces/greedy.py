@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import EPS
+from filippov.programs.box_program import EPS
+from filippov.programs.tableau import SelectionError
 from filippov.selection import ENUMERATION_LIMIT, selections
 from filippov.switching import Mode
-from filippov.tableau import SelectionError
 from flows.faces.face import LEVEL, Face, FaceCandidate, FaceFamily, ThirdDerivative, leaving_next
 
 __all__ = ["GreedyFace", "GreedyFaces"]

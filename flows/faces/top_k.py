@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import EPS
+from filippov.programs.box_program import EPS
+from filippov.programs.tableau import SelectionError
 from filippov.selection import ENUMERATION_LIMIT, selections
-from filippov.tableau import SelectionError
 from flows.faces.cone import least_rate
 from flows.faces.face import VELOCITY_CLOSENESS, FaceCandidate, FaceFamily, ThirdDerivative
 from flows.faces.top_k_face import Mask, TopKFace, TopKPlace

@@ -10,13 +10,13 @@ from scipy.spatial import ConvexHull, QhullError
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
-from filippov.pivoting import EPS
+from filippov.programs.box_program import EPS
+from filippov.programs.tableau import SelectionError
 from filippov.selection import ENUMERATION_LIMIT, selections
 from filippov.sets import Hull
 from filippov.sets.hull_quadratic import least_quadratic_in_hull
 from filippov.sets.quadratic_form import QuadraticForm
 from filippov.switching import Mode
-from filippov.tableau import SelectionError
 from flows.faces.cone import least_rate, span
 from flows.faces.face import LEVEL, VELOCITY_CLOSENESS, Face, FaceCandidate, FaceFamily, ThirdDerivative
 

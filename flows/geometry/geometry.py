@@ -14,7 +14,7 @@ from filippov.errors import FilippovError
 from filippov.sets import ConvexSet
 from filippov.switching import Mode
 from filippov.system import Candidate, Classification, Motion
-from flows.attainable import Attainable, Ties
+from flows.attained.attainable import Attainable, Ties
 from flows.norms.norm import Norm
 
 if TYPE_CHECKING:

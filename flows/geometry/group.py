@@ -10,7 +10,7 @@ from filippov.sets import ConvexSet
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
 from flows.geometry.geometry import Geometry, Undecided
-from flows.group_modes import GroupL1Motion, GroupMotion
+from flows.motions.group_modes import GroupL1Motion, GroupMotion
 from flows.norms.classical import L2
 from flows.norms.group import Group, GroupL1
 from flows.objectives import SmoothObjective

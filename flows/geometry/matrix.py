@@ -13,11 +13,11 @@ from filippov.sets import ConvexSet
 from filippov.switching import Mode
 from filippov.system import Candidate
 from flows.geometry.geometry import Geometry, Undecided
-from flows.matrix_motion import MatrixMotion
+from flows.motions.matrix_motion import MatrixMotion
+from flows.motions.nuclear_motion import NuclearLaw, tie_of_mode
+from flows.motions.spectral_motion import SpectralLaw, oriented_values, rank_of_mode
 from flows.norms.spectral import Nuclear, Spectral
 from flows.norms.spectral_sets import NuclearFace, SpectralFace
-from flows.nuclear_motion import NuclearLaw, tie_of_mode
-from flows.spectral_motion import SpectralLaw, oriented_values, rank_of_mode
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective

@@ -11,15 +11,15 @@ from filippov.arguments import Vector
 from filippov.sets import ConvexSet
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
-from flows.attainable import Attainable, Ties, greedy_filippov_set, sign_filippov_set
-from flows.curved_motion import CurvedMotion
+from flows.attained.attainable import Attainable, Ties, greedy_filippov_set, sign_filippov_set
 from flows.faces import FaceCandidate, FaceFamily, GreedyFaces, SignFaces
 from flows.geometry.geometry import Geometry, Undecided
-from flows.iterated_motion import IteratedMotion, suits
+from flows.motions.curved_motion import CurvedMotion
+from flows.motions.iterated_motion import IteratedMotion, suits
+from flows.motions.quadratic_motion import quadratic_motion
+from flows.motions.sparse_motion import sparse_motion
 from flows.norms.norm import Norm
 from flows.objectives import Quadratic, SmoothObjective, Symbolic
-from flows.quadratic_motion import quadratic_motion
-from flows.sparse_motion import sparse_motion
 
 __all__ = ["GreedyGeometry", "PolyhedralGeometry", "SignGeometry"]
 

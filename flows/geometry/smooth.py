@@ -8,17 +8,17 @@ import numpy as np
 
 from filippov.arguments import Vector
 from filippov.errors import FilippovError
-from filippov.pivoting import EPS
+from filippov.programs.box_program import EPS
 from filippov.sets import Ball, Box, ConvexSet, Hull
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
-from flows.attainable import Attainable, Ties
-from flows.dual_collocation import DUAL_TOLERANCE, duality_map
+from flows.attained.attainable import Attainable, Ties
 from flows.geometry.geometry import Geometry, Undecided
-from flows.lp_motion import LpMotion
+from flows.motions.dual_collocation import DUAL_TOLERANCE, duality_map
+from flows.motions.lp_motion import LpMotion
+from flows.motions.smooth_motion import NormalizedMotion
 from flows.norms.norm import Norm
 from flows.objectives import SmoothObjective
-from flows.smooth_motion import NormalizedMotion
 
 __all__ = ["EuclideanGeometry", "LpGeometry", "SmoothGeometry"]
 

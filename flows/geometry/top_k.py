@@ -9,8 +9,8 @@ from filippov.arguments import Vector
 from filippov.errors import FilippovError
 from filippov.sets import ConvexSet
 from filippov.switching import Mode
-from flows.attainable import Attainable, Ties
-from flows.attainable_vertices import vertex_filippov_set
+from flows.attained.attainable import Attainable, Ties
+from flows.attained.attainable_vertices import vertex_filippov_set
 from flows.faces import TopKFaces
 from flows.geometry.geometry import Undecided, attains_all
 from flows.geometry.polyhedral import PolyhedralGeometry

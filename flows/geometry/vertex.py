@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.sets import ConvexSet, Hull
 from filippov.switching import Mode
-from flows.attainable import Attainable, Ties
-from flows.attainable_vertices import vertex_filippov_set
+from flows.attained.attainable import Attainable, Ties
+from flows.attained.attainable_vertices import vertex_filippov_set
 from flows.faces import VertexFaces
 from flows.geometry.polyhedral import PolyhedralGeometry
 from flows.norms.norm import Norm

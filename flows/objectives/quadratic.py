@@ -13,7 +13,7 @@ from scipy.sparse import eye_array, issparse
 
 from filippov.arguments import Matrix, Vector, as_callable, as_symmetric, as_vector, check_size
 from filippov.errors import FilippovError
-from filippov.sparse_factor import Sparse, positive_factor
+from filippov.programs.sparse_factor import Sparse, positive_factor
 from flows.objectives.objective import EPS, SmoothObjective, rounding_factor
 from flows.objectives.sparse_symmetric import as_sparse_symmetric, least_sparse_eigenvalue
 

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, eye_array, issparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from filippov.errors import InvalidInputError, InvalidTypeError
-from filippov.sparse_factor import PositiveFactor, Sparse, positive_factor
+from filippov.programs.sparse_factor import PositiveFactor, Sparse, positive_factor
 
 __all__ = ["Sparse", "as_sparse_symmetric", "least_sparse_eigenvalue"]
 

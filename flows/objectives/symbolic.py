@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from filippov.arguments import Matrix, Vector, as_callable
 from filippov.errors import InvalidInputError, InvalidTypeError
-from filippov.expressions import natural_order, parse_expression, variable_names
+from filippov.symbolic.expressions import natural_order, parse_expression, variable_names
 from flows.objectives.objective import EPS, SmoothObjective
 from flows.objectives.quadratic import Quadratic
 
@@ -230,7 +230,7 @@ class Symbolic(SmoothObjective):
     Parameters
     ----------
     expression : str or sympy.Expr
-        Text is read by `filippov.expressions.parse_expression`, never evaluated.
+        Text is read by `filippov.symbolic.expressions.parse_expression`, never evaluated.
     variables : sequence of str or sympy.Symbol, optional
         The coordinates in their order; by default those of the formula in natural order
         (x, y, z; x1, x2, ..., x10).

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from filippov import PiecewiseSmooth, Trajectory, solve
-from filippov.animation import animate, moving_set
+from filippov.drawing.animation import animate, moving_set
 from filippov.errors import InvalidInputError, InvalidTypeError
 from flows import GreedyFlow, Quadratic, SignFlow, Symbolic
 

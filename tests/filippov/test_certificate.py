@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import typer
 
-import flows.proof  # noqa: F401 - what makes a sampled certificate a proof
+import flows.proving.proof  # noqa: F401 - what makes a sampled certificate a proof
 from filippov import InvalidInputError, NonUniqueError, Switch, Trajectory, solve
 from filippov.certificate import Certificate, certify
 from filippov.command.certify import certify as command
 from filippov.pieces import LinearPiece, Segment
 from filippov.switching import KINDS, Mode
-from filippov.symbolic_systems import from_sympy
+from filippov.symbolic.from_expressions import from_sympy
 from flows import (
     L1,
     GradientFlow,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from filippov import FilippovError, InvalidInputError, PiecewiseSmooth, System, ensemble, solve
-from filippov.npz import write_npz
+from filippov.storing.npz import write_npz
 from flows import LogisticQuadratic, Quadratic, SignFlow, Symbolic
 
 STARTS = np.random.default_rng(0).normal(size=(70, 2))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filippov.errors import InvalidInputError, InvalidTypeError
-from filippov.expressions import natural_order, parse_expression, variable_names
+from filippov.symbolic.expressions import natural_order, parse_expression, variable_names
 
 x, y, z = sympy.symbols("x y z", real=True)
 
@@ -191,6 +191,6 @@ def test_any_text_is_read_or_refused(text):
 
 
 def test_import_does_not_load_sympy():
-    code = "import sys, filippov.expressions, flows.objectives, flows.datasets; "
+    code = "import sys, filippov.symbolic.expressions, flows.objectives, flows.datasets; "
     code += "sys.exit(int('sympy' in sys.modules or 'sklearn' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from filippov import InvalidInputError, OtherInputWarning, Trajectory, solve
-from filippov.npz import read_npz, write_npz
-from filippov.storage import pack_trajectory
-from filippov.whole_files import replacing
+from filippov.storing.npz import read_npz, write_npz
+from filippov.storing.storage import pack_trajectory
+from filippov.storing.whole_files import replacing
 from flows import NormalizedFlow, Quadratic, SignFlow
 
 FLOW = SignFlow(Quadratic([[2.0, 0.5], [0.5, 1.0]], [1.0, -0.3]))
@@ -223,7 +223,7 @@ def test_claimed_shapes_take_no_memory(data: bytes, tmp_path: Path) -> None:
 def test_zip_bombs_are_refused_before_they_are_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import filippov.npz as npz
+    import filippov.storing.npz as npz
 
     monkeypatch.setattr(npz, "UNPACKED_BYTES", 10_000)
     file = tmp_path / "path.npz"
@@ -336,9 +336,9 @@ def _writers() -> dict[str, Callable[[Path], Any]]:
 
     mpl.use("Agg")
     from discretizers import SignGD, run, verify
-    from filippov.animation import animate
     from filippov.command import main
-    from filippov.report import write_report
+    from filippov.drawing.animation import animate
+    from filippov.drawing.report import write_report
 
     return {
         "path.npz": PATH.save,
@@ -369,7 +369,7 @@ def test_every_writer_keeps_the_old_file_when_the_disk_is_full(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("filippov.whole_files.os.fsync", full)
+    monkeypatch.setattr("filippov.storing.whole_files.os.fsync", full)
     with pytest.raises((OSError, SystemExit)) as caught:
         _writers()[name](file)
     said = capsys.readouterr().err if isinstance(caught.value, SystemExit) else str(caught.value)
@@ -410,7 +410,7 @@ def test_a_limit_of_the_system_in_the_middle_of_a_write(tmp_path: Path) -> None:
 WRITE_OFTEN = """
 import sys
 import numpy as np
-from filippov.npz import write_npz
+from filippov.storing.npz import write_npz
 for _ in range(40):
     write_npz(sys.argv[1], {"a": np.full(int(sys.argv[2]), float(sys.argv[2]))})
 """

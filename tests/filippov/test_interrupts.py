@@ -103,7 +103,7 @@ def test_ensemble_on_processes_keeps_what_was_finished(tmp_path: Path) -> None:
 
 COMMAND = """
 import os, signal, sys
-from filippov.surfaces import Surfaces
+from filippov.switched.surfaces import Surfaces
 from filippov.command import main
 
 ask, asked = Surfaces.__call__, []

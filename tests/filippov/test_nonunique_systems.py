@@ -20,7 +20,7 @@ from filippov import (
     branches,
     solve,
 )
-from filippov.spirals import outward_spiral
+from filippov.switched.spirals import outward_spiral
 
 Vector = NDArray[np.float64]
 

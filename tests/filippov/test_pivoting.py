@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from filippov.arguments import Matrix, Vector
-from filippov.pivoting import BoxProgram
-from filippov.tableau import SelectionError, Tableau
+from filippov.programs.box_program import BoxProgram
+from filippov.programs.tableau import SelectionError, Tableau
 
 
 def random_definite(n: int, seed: int, condition: float = 100.0) -> Matrix:

@@ -11,8 +11,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.collections import LineCollection, PolyCollection
 
-from filippov.errors import InvalidInputError, InvalidTypeError
-from filippov.plotting import (
+from filippov.drawing.plotting import (
     COLOURS,
     curve_samples,
     ink,
@@ -21,6 +20,7 @@ from filippov.plotting import (
     plot_trajectory,
     trajectory_figure,
 )
+from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.sets import Box
 from filippov.solve import solve
 from flows.norm_flow import GradientFlow, GreedyFlow, SignFlow

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from filippov import solve
+from filippov.drawing.isosurface import zero_triangles
+from filippov.drawing.plotting_3d import plot_trajectory_3d
 from filippov.errors import InvalidInputError, InvalidTypeError
-from filippov.isosurface import zero_triangles
-from filippov.plotting_3d import plot_trajectory_3d
 from flows import Quadratic, SignFlow
 
 mpl.use("Agg")

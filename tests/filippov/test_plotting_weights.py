@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from filippov import PiecewiseSmooth, Relay, solve
+from filippov.drawing.plotting_weights import plot_weights, sliding_weights
 from filippov.errors import InvalidTypeError
-from filippov.plotting_weights import plot_weights, sliding_weights
 from flows import Quadratic, SignFlow
 
 mpl.use("Agg")

@@ -14,7 +14,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from filippov.arguments import Vector
-from filippov.curves import Window, ZeroSet, field_zero
+from filippov.drawing.curves import Window, ZeroSet, field_zero
 from filippov.errors import InvalidInputError
 from filippov.portrait import Portrait, portrait
 from filippov.sets import ConvexSet, Hull

@@ -10,8 +10,8 @@ import pytest
 
 from filippov import PiecewiseSmooth, Trajectory, solve
 from filippov.command import main
+from filippov.drawing.report import report_html
 from filippov.errors import InvalidInputError, InvalidTypeError
-from filippov.report import report_html
 from flows import Quadratic, SignFlow
 
 mpl.use("Agg")

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from filippov.fingerprint import fingerprint
+from filippov.storing.fingerprint import fingerprint
 
 RUNS = """
 import hashlib, sys
 import numpy as np
 from filippov import PiecewiseAffine, PiecewiseSmooth, Relay, Stewart, from_sympy, solve
-from filippov.storage import pack_trajectory
+from filippov.storing.storage import pack_trajectory
 from flows import (
     LogisticQuadratic, NormalizedFlow, Quadratic, RidgeLogistic, SignFlow, GreedyFlow, SmoothMax, Symbolic,
 )

@@ -7,8 +7,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from filippov.programs.tableau import SelectionError
 from filippov.selection import Selection, leaving, selections
-from filippov.tableau import SelectionError
 
 
 def box(K: object, c: object = None, bound: float = 1.0) -> list[Selection]:

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import integrate
 
 from filippov import FilippovError, PiecewiseSmooth, solve
-from filippov.stepping import EXPLICIT, stage_times, stepper
+from filippov.switched.stepping import EXPLICIT, stage_times, stepper
 
 
 def pendulum(t: float, x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from filippov import InvalidInputError, Trajectory, solve
-from filippov.npz import write_npz
+from filippov.storing.npz import write_npz
 from flows import GradientFlow, GreedyFlow, LogisticQuadratic, NormalizedFlow, Quadratic, SignFlow
 
 Q = np.array([[2.0, 0.5, 0.1], [0.5, 1.0, 0.3], [0.1, 0.3, 1.5]])

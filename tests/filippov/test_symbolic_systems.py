@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filippov import FilippovError, PiecewiseSmooth, Relay, branches, solve
 from filippov.errors import InvalidInputError, InvalidTypeError
-from filippov.symbolic_systems import SymbolicSystem, from_sympy
+from filippov.symbolic.from_expressions import SymbolicSystem, from_sympy
 
 x, y, v, t = sympy.symbols("x y v t")
 H = sympy.Heaviside
@@ -351,7 +351,7 @@ def test_names_and_symbols_and_matrices_are_the_same():
 
 
 def test_importing_the_module_does_not_import_sympy():
-    code = "import sys, filippov.symbolic_systems; sys.exit('sympy' in sys.modules)"
+    code = "import sys, filippov.symbolic.from_expressions; sys.exit('sympy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from filippov.errors import InvalidInputError
 from filippov.regularization import filippov_regularization
 from filippov.sets import Box, ConvexSet, Hull
-from flows.attainable import (
+from flows.attained.attainable import (
     Attainable,
     attainable_argmax,
     attainable_signs,
@@ -66,7 +66,7 @@ class TestSigns:
         angles = np.arange(6)
         J = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         assert len(attainable_signs(J)) == 12
-        monkeypatch.setattr("flows.arrangement.MAX_CELLS", 11)
+        monkeypatch.setattr("flows.attained.arrangement.MAX_CELLS", 11)
         with pytest.raises(InvalidInputError, match="more than 11 sign patterns"):
             attainable_signs(J)
 

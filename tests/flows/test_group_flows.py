@@ -25,7 +25,7 @@ from flows import (
     Symbolic,
     Weighted,
 )
-from flows.group_selection import group_selections
+from flows.motions.group_selection import group_selections
 
 GROUPS = [[0, 4], [1, 2, 6], [3], [5, 7]]
 SMALL = [[0, 3], [1], [2, 4]]

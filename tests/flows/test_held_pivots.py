@@ -9,8 +9,9 @@ import pytest
 from rational_flow import greedy_flow, sign_flow
 from rational_problems import integer_problems, random_problem, structured_problems
 
-from filippov import Trajectory, solve, tableau
+from filippov import Trajectory, solve
 from filippov.arguments import Matrix, Vector
+from filippov.programs import tableau
 from flows import GreedyFlow, LInf, NormFlow, Quadratic, SignFlow, Weighted
 
 FLOWS = pytest.mark.parametrize(("flow", "reference"), [(SignFlow, sign_flow), (GreedyFlow, greedy_flow)])

@@ -25,10 +25,10 @@ from flows import (
     Weighted,
 )
 from flows.faces import GreedyFaces, SignFaces
-from flows.guard_polynomials import first_roots
-from flows.iterated_motion import LARGE, IteratedMotion, _Arc, suits
-from flows.iterated_velocity import IteratedVelocity
-from flows.kept_inverse import KeptInverse
+from flows.motions.guard_polynomials import first_roots
+from flows.motions.iterated_motion import LARGE, IteratedMotion, _Arc, suits
+from flows.motions.iterated_velocity import IteratedVelocity
+from flows.motions.kept_inverse import KeptInverse
 
 
 class IteratedFlow(NormFlow):

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from filippov import solve, tableau
+from filippov import solve
 from filippov.arguments import Matrix, Vector
 from filippov.packed_mode import PackedMode
+from filippov.programs import tableau
 from filippov.switching import Mode
-from flows import GreedyFlow, Quadratic, SignFlow, long_polyline
+from flows import GreedyFlow, Quadratic, SignFlow
+from flows.motions import long_polyline
 
 FLOWS = pytest.mark.parametrize("flow", [SignFlow, GreedyFlow])
 

@@ -10,9 +10,9 @@ from scipy.integrate import quad
 
 from filippov import InvalidInputError, solve
 from filippov.arguments import Matrix, Vector
-from filippov.tableau import SelectionError
+from filippov.programs.tableau import SelectionError
 from flows import L2, LInf, LogisticQuadratic, Lp, NormalizedFlow, NormFlow, Quadratic, Weighted
-from flows.dual_collocation import duality_map
+from flows.motions.dual_collocation import duality_map
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-13}
 

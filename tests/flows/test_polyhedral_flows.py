@@ -13,7 +13,7 @@ from rational_problems import random_problem
 
 from filippov import InvalidInputError, NonUniqueError, Trajectory, branches, solve
 from filippov.arguments import Matrix, Vector
-from filippov.tableau import SelectionError
+from filippov.programs.tableau import SelectionError
 from flows import (
     L1,
     LInf,

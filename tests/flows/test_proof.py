@@ -14,7 +14,7 @@ from rational_flow import greedy_flow, sign_flow
 from rational_problems import integer_problems, random_problem, structured_problems
 from scipy.sparse import csr_array
 
-import flows.proof as proofs
+import flows.proving.proof as proofs
 from filippov import NonUniqueError, Switch, Trajectory, solve
 from filippov.arguments import Matrix, Vector
 from filippov.pieces import LinearPiece, Segment
@@ -34,8 +34,8 @@ from flows import (
     Symbolic,
     Weighted,
 )
-from flows.proof_bound import eigenvalue_below
-from flows.proof_enclosures import Polyline, interval_bounds, rational_bounds
+from flows.proving.proof_bound import eigenvalue_below
+from flows.proving.proof_enclosures import Polyline, interval_bounds, rational_bounds
 
 SIZE = 1e-6
 """How much a number is falsified."""

@@ -12,15 +12,15 @@ import scipy.sparse as sp
 from rational_flow import sign_flow
 from rational_problems import integer_problems, random_problem, structured_problems
 
-import filippov.bordered_factor as bordered
-import filippov.sparse_pivoting as pivoting
+import filippov.programs.bordered_factor as bordered
+import filippov.programs.sparse_program as pivoting
 from filippov import FilippovError, Trajectory, solve
 from filippov.arguments import Matrix, Vector
-from filippov.bordered_factor import BorderedFactor, SparseRows
 from filippov.errors import ChatteringError, InvalidInputError, InvalidTypeError
 from filippov.ledger import Ledger, LedgerPiece
+from filippov.programs.bordered_factor import BorderedFactor, SparseRows
 from flows import GreedyFlow, LInf, NormFlow, Quadratic, SignFlow, Weighted
-from flows.hit_queue import HitQueue
+from flows.motions.hit_queue import HitQueue
 
 
 def laplacian(m: int, shift: float = 0.01) -> Any:

@@ -25,8 +25,9 @@ from scipy.sparse import csr_array
 from sources import Source, require
 
 from discretizers import BallProximal, run
-from filippov import NonUniqueError, Trajectory, solve, tableau
+from filippov import NonUniqueError, Trajectory, solve
 from filippov.arguments import Vector
+from filippov.programs import tableau
 from flows import LInf, Norm, NormFlow, Quadratic, Weighted
 
 __all__ = ["QUADRATIC_KINDS"]

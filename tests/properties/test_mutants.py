@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from rational_algebra import solve_linear
 
-from filippov.guard_search import _bezier_root, _cubic_low_points, _first_sign_change, _parabola_minimum
-from filippov.pivoting import BoxProgram
+from filippov.programs.box_program import BoxProgram
+from filippov.programs.tableau import SelectionError
 from filippov.selection import selections
-from filippov.tableau import SelectionError
+from filippov.switched.guard_search import (
+    _bezier_root,
+    _cubic_low_points,
+    _first_sign_change,
+    _parabola_minimum,
+)
 
 
 def program(K: np.ndarray, c: list[float]) -> BoxProgram:

@@ -1,0 +1,1 @@
+"""Pictures: trajectories, phase portraits, reports, animations."""

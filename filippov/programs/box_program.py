@@ -1,0 +1,328 @@
+"""Quadratic programs over a box, solved by principal pivoting and updated at each switch.
+
+The selection rule of the norm flows is a quadratic program whose Karush-Kuhn-Tucker signs *are* the sliding
+conditions. Between two switches almost nothing changes, so the program is kept as a principal-pivoting tableau
+(the sweep operator) and every question that a switch asks is answered by one column of it.
+
+References
+----------
+R. W. Cottle, J.-S. Pang, R. E. Stone, *The Linear Complementarity Problem*, 1992, sections 2.3 and 4.2
+(principal pivots; the Cottle-Dantzig method).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filippov.arguments import Matrix, Vector
+from filippov.programs.tableau import SelectionError, Tableau, symmetric_product
+
+__all__ = ["BoxProgram", "absolute_row_sums", "largest_by_row", "row_norms"]
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+CORRECTIONS = 2
+
+ROUNDS = 50
+"""Passes over the violated signs of a bordered program; one is enough but for degenerate ties."""
+
+SMALL_CORRECTION = 1e-8
+"""A correction by a tableau that is wrong by this share of v leaves its square: rounding. Larger ones are looked at again."""
+
+
+def absolute_row_sums(K: Matrix) -> Vector:
+    """Return the sums of |K_ij| over j, without a second matrix."""
+    return np.concatenate([np.abs(rows).sum(axis=1) for rows in _slabs(K)])
+
+
+def largest_by_row(K: Matrix) -> Vector:
+    """Return the largest |K_ij| over j, without a second matrix."""
+    return np.concatenate([np.abs(rows).max(axis=1, initial=0.0) for rows in _slabs(K)])
+
+
+def row_norms(K: Matrix) -> Vector:
+    """Return the Euclidean norms of the rows, without a second matrix."""
+    return np.concatenate([np.linalg.norm(rows, axis=1) for rows in _slabs(K)])
+
+
+def _slabs(K: Matrix) -> list[Matrix]:
+    return [K[i : i + 256] for i in range(0, K.shape[0], 256)]
+
+
+class BoxProgram:
+    """A box-constrained quadratic program kept solved while its constraints change.
+
+    The program is: minimise v'Kv/2 + c'v over the members Z, lower <= v_Z <= upper, with v fixed outside Z. The state satisfies
+    w = K v + c with w_F = 0 on the basis F; `settle` restores all signs
+
+        v_i = upper_i needs w_i <= 0,    v_i = lower_i needs w_i >= 0,    i in Z,
+
+    by the Cottle-Dantzig rule: one violated coordinate at a time is relaxed from its bound along its tableau
+    column, while the signs already right are kept right. For K positive definite (or, for a program bordered by
+    an equality constraint, positive definite on its null space) the solution is unique, so it does not depend on
+    the order in which the coordinates are treated.
+
+    Parameters
+    ----------
+    K, c : (n, n) and (n,) arrays
+    lower, upper : (n,) arrays, may hold infinities
+    v : (n,) array
+        Starting values; each member outside `basis` must be at one of its bounds.
+    members, basis : (n,) bool arrays
+        Z, and the coordinates of Z that are free at the start.
+    bordered : bool
+        Whether the last coordinate is the multiplier of an equality constraint, whose coefficients stand in the last
+        row of K: then it is free, always in the basis, and so is at least one coordinate of the constraint.
+    """
+
+    def __init__(
+        self,
+        K: Matrix,
+        c: Vector,
+        lower: Vector,
+        upper: Vector,
+        v: Vector,
+        members: NDArray[np.bool_],
+        basis: NDArray[np.bool_] | None = None,
+        *,
+        bordered: bool = False,
+    ) -> None:
+        self.bordered = bordered
+        self.K, self.c, self.lower, self.upper = K, c, lower, upper
+        self.v = np.array(v, dtype=np.float64)
+        self.members = np.array(members, dtype=bool)
+        self.tableau = Tableau(K, basis)
+        self._row_sums: Vector = absolute_row_sums(K)
+        self._column_sizes: Vector = largest_by_row(K)
+        self._constant_sizes: Vector = np.abs(c)
+        self.refactors = self.refinements = 0
+        self._solve_basis()
+
+    @property
+    def delayed(self) -> bool:
+        """Whether pivots are held back, and v and w updated along columns in between, see `refine`."""
+        return self.tableau.delayed
+
+    @property
+    def basis(self) -> NDArray[np.bool_]:
+        """The free coordinates F, (n,) bool."""
+        return self.tableau.basis
+
+    def _solve_basis(self) -> None:
+        """Set v_F from v_B: two corrections by the tableau leave K_FF v_F + K_FB v_B + c_F at rounding."""
+        for _ in range(3):
+            self.w = symmetric_product(self.K, self.v) + self.c
+            if not self.basis.any():
+                return
+            self.v += self.tableau.solve(np.where(self.basis, self.w, 0.0))
+        self.w = symmetric_product(self.K, self.v) + self.c
+
+    def refine(self) -> None:
+        """Recompute w = Kv + c and correct v_F by residuals, so that updates do not accumulate rounding.
+
+        One correction by a sound tableau leaves a residual at rounding. If a second still does not (pivots of an
+        ill-conditioned K have lost too many digits), the tableau is rebuilt.
+        """
+        self.w = symmetric_product(self.K, self.v) + self.c
+        if self.basis.any():
+            for _ in range(CORRECTIONS):
+                correction = self.tableau.solve(np.where(self.basis, self.w, 0.0))
+                self.v += correction
+                self.w += symmetric_product(self.K, correction)
+                small = float(np.abs(correction).max()) <= SMALL_CORRECTION * float(np.abs(self.v).max())
+                if (small and not self.delayed) or self._basis_solved():
+                    break
+            else:
+                self.refactor()
+        self.w[self.basis] = 0.0
+        self.refinements += 1
+
+    def _basis_solved(self) -> bool:
+        """Whether w_F is at its rounding error."""
+        return bool((np.abs(self.w) <= self.multiplier_error())[self.basis].all())
+
+    def refactor(self) -> None:
+        """Rebuild the tableau from K on the present basis."""
+        self.tableau = Tableau(self.K, self.basis.copy())
+        self.refactors += 1
+        self._solve_basis()
+        self.w[self.basis] = 0.0
+        self.refinements += 1
+
+    def set_coefficient(self, j: int, b: int, value: float) -> None:
+        """Set K_jb = K_bj, with b in the basis and j, whose v_j is zero, outside it."""
+        change = value - float(self.K[j, b])
+        self.tableau.change_entry(j, b, change)
+        self.K[j, b] = self.K[b, j] = value
+        self.w[j] += change * self.v[b]
+
+    def multiplier_error(self) -> Vector:
+        """Return an estimate of the rounding error of w, (n,): eps n times the absolute terms of K v + c."""
+        size = self._row_sums * float(np.max(np.abs(self.v))) + self._constant_sizes
+        return 8.0 * EPS * max(4, self.v.size) * size
+
+    def curvature_floor(self, j: int) -> float:
+        """Schur complements below this are zero up to rounding: the direction costs no curvature."""
+        return 64.0 * EPS * self.v.size * float(self._column_sizes[j])
+
+    def _held(self) -> NDArray[np.intp]:
+        """Return the members at a bound: few, the rest of Z being free."""
+        return np.flatnonzero(self.members > self.basis)
+
+    def violations(self, tolerance: Vector) -> NDArray[np.intp]:
+        """Return the members at a bound whose multiplier has the wrong sign by more than `tolerance`."""
+        held = self._held()
+        v, w, slack = self.v[held], self.w[held], tolerance[held]
+        at_upper = v >= self.upper[held]
+        at_lower = (v <= self.lower[held]) & ~at_upper
+        return held[(at_upper & (w > slack)) | (at_lower & (w < -slack))]
+
+    def settle(self) -> None:
+        """Solve the program on the present members; then all signs are right, which is checked.
+
+        Raises
+        ------
+        SelectionError
+            If the signs are not right after pivoting twice, the second time from a fresh factor.
+        """
+        attempts = 3 if self.delayed else 2
+        for attempt in range(attempts):
+            self._relax_violations()
+            if attempt > 0 or not self.delayed or self.tableau.due:
+                self.refine()
+            error = self.multiplier_error()
+            self._absorb_degenerate(error)
+            if not self.violations(4.0 * error).size and self._bounds_hold(error):
+                return
+            # Held pivots are refined before anything dearer is done about them.
+            if attempt == attempts - 2:
+                self.refactor()
+        raise SelectionError(
+            f"the selection's sign conditions fail at coordinates {self.violations(self.multiplier_error()).tolist()}: "
+            "its curvature matrix is not positive definite to working precision"
+        )
+
+    def _relax_violations(self) -> None:
+        """Relax the members whose signs are wrong, until none is: a change of the border's last coordinate can turn others."""
+        for _ in range(ROUNDS):
+            tolerance = self.multiplier_error()
+            pending = [int(j) for j in self.violations(tolerance)]
+            if not pending:
+                return
+            waiting = np.zeros(self.v.size, dtype=bool)
+            waiting[pending] = True
+            for j in pending:
+                waiting[j] = False
+                self._relax(j, waiting, tolerance)
+            if not self.bordered:
+                return
+
+    def _bounds_hold(self, error: Vector) -> bool:
+        # The bounds are of size one (velocities) or the simplex's; 1e-9 is far above rounding at condition 1e6.
+        outside = np.maximum(self.v - self.upper, self.lower - self.v)
+        if (outside > 1e-9 * (1.0 + np.abs(self.v)))[self.basis].any():
+            return False
+        # A coordinate outside the basis sits at a bound, unless its direction costs no curvature at all.
+        held = self._held()
+        loose = held[outside[held] < 0.0]
+        return bool((np.abs(self.w[loose]) <= error[loose]).all())
+
+    def _absorb_degenerate(self, error: Vector) -> None:
+        """Take members at a bound with zero multiplier into the basis: they stay on their surface (they slide)."""
+        held = self._held()
+        for j in held[np.abs(self.w[held]) <= error[held]]:
+            if self.tableau.diagonal(int(j)) > self.curvature_floor(int(j)):
+                self.tableau.pivot(int(j))
+                self.w[j] = 0.0
+
+    def _relax(self, j: int, waiting: NDArray[np.bool_], tolerance: Vector) -> None:
+        """Relax v_j from its bound until w_j = 0 or the other bound; release and recapture others on the way."""
+        for _ in range(50 + 20 * self.v.size):
+            end = self.upper[j] if self.w[j] < 0 else self.lower[j]
+            if self.v[j] == end:
+                return  # its sign is right already
+            if abs(self.w[j]) <= tolerance[j]:
+                interior = self.lower[j] < self.v[j] < self.upper[j]
+                if interior and self.tableau.diagonal(j) > self.curvature_floor(j):
+                    self.w[j] = 0.0
+                    self.tableau.pivot(j)
+                return
+            column = self.tableau.column(j)
+            sense = -1.0 if self.w[j] > 0 else 1.0
+            if not self._relax_once(j, sense, column, waiting, tolerance):
+                return
+        raise SelectionError(f"pivoting on coordinate {j} does not end")
+
+    def _relax_once(
+        self, j: int, sense: float, column: Vector, waiting: NDArray[np.bool_], tolerance: Vector
+    ) -> bool:
+        """Move v_j to the next event along its column; return whether j is still at neither end."""
+        basis = self.basis
+        free = basis.nonzero()[0]
+        if sense > 0:
+            column = -column  # now the rate of v_F, and minus that of w
+        rate = column[free]
+        up = rate > 0.0
+        room = np.where(up, self.upper[free], self.lower[free])
+        room -= self.v[free]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room /= rate
+        np.maximum(room, 0.0, out=room)
+        room[rate == 0.0] = np.inf
+        held = self._held()
+        held = held[(held != j) & ~waiting[held]]
+        drift = -column[held]
+        at_upper = self.v[held] >= self.upper[held]
+        # One whose sign is wrong already (see `_relax_violations`) has its turn later.
+        w, slack = self.w[held], tolerance[held]
+        closing = np.where(at_upper, (drift > 0.0) & (w <= slack), (drift < 0.0) & (w >= -slack))
+        # What costs no curvature has no drift either, only rounding, and could not be pivoted.
+        closing &= self.tableau.diagonals(held) > 64.0 * EPS * self.v.size * self._column_sizes[held]
+        reach = np.full(held.size, np.inf)
+        reach[closing] = np.maximum(-w[closing] / drift[closing], 0.0)
+
+        curvature = -sense * float(column[j])
+        to_zero = abs(self.w[j]) / curvature if curvature > self.curvature_floor(j) else np.inf
+        to_bound = float(self.upper[j] - self.v[j] if sense > 0 else self.v[j] - self.lower[j])
+        to_release = float(room.min(initial=np.inf))
+        to_capture = float(reach.min(initial=np.inf))
+        step = min(to_zero, to_bound, to_release, to_capture)
+        if not np.isfinite(step):
+            raise SelectionError("the selection problem is unbounded below")
+
+        self.v[free] += step * rate
+        self.v[j] += sense * step
+        self.w -= step * column
+        self.w[free] = 0.0
+        if step == to_zero:
+            self.w[j] = 0.0
+            self.tableau.pivot(j, -sense * column)
+            return False
+        if step == to_bound:
+            self.v[j] = self.upper[j] if sense > 0 else self.lower[j]
+            return False
+        if step == to_capture:
+            k = int(held[int(np.argmin(reach))])
+            self.w[k] = 0.0
+            self.tableau.pivot(k)
+            return True
+        position = int(room.argmin())
+        k = int(free[position])
+        self.v[k] = self.upper[k] if up[position] else self.lower[k]
+        if not (self.bordered and np.count_nonzero(self.basis) == 2):
+            self.tableau.pivot(k)
+            self.w[k] = 0.0
+            return True
+        # k was the last coordinate under the equality constraint; j takes its place.
+        if curvature > self.curvature_floor(j):
+            self.tableau.pivot(j, -sense * column)
+            self.tableau.pivot(k)
+        else:  # one after the other has no pivot, the two together have
+            exchanged = self.basis.copy()
+            exchanged[j], exchanged[k] = True, False
+            self.tableau = Tableau(self.K, exchanged)
+        self._solve_basis()
+        self.w[self.basis] = 0.0
+        return False

@@ -1,0 +1,231 @@
+"""The search of one integrator step for the first guard that fails in it.
+
+What the ends of the step say costs nothing: gaps with their rates there, slacks at the stages. Only where that leaves a failure
+open is more asked: the dense output, or, where one guard alone falls through zero once, the root of its interpolant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from filippov.arguments import Vector
+from filippov.programs.box_program import EPS
+from filippov.switched.regime import Regime
+
+__all__ = ["GuardedStep", "Guards"]
+
+STAGE_MARGIN = 0.25
+"""A slack that stays this share of its range at the stages above zero is taken not to reach it between them.
+
+Between the stages of DOP853, 0.27 of a step apart at most, a parabola dips by 0.07 of its range."""
+
+
+class Guards(NamedTuple):
+    """The guards of a regime at one state.
+
+    Attributes
+    ----------
+    gaps, rates : (k,) arrays
+        The gaps and their derivatives along the velocity.
+    slacks : array
+    """
+
+    gaps: Vector
+    rates: Vector
+    slacks: Vector
+
+
+class GuardedStep:
+    """One step of a regime with the guards at both its ends.
+
+    Parameters
+    ----------
+    regime : Regime
+    t0, t1 : float
+    before, after : Guards
+        At t0 and at t1.
+    trace : sequence of (time, slacks)
+        Slacks at the stages of the step, at rising times; empty if they are not known.
+
+    Attributes
+    ----------
+    evaluations : int
+        Of the field so far.
+    """
+
+    def __init__(
+        self,
+        regime: Regime,
+        t0: float,
+        t1: float,
+        before: Guards,
+        after: Guards,
+        stages: Sequence[float],
+        trace: Sequence[Sequence[float] | Vector],
+    ) -> None:
+        self.regime, self.t0, self.t1, self.before, self.after = regime, t0, t1, before, after
+        self._stages, self._trace = stages, trace
+        self.evaluations = 0
+        h = t1 - t0
+        # The Bezier coefficients of the Hermite cubic bound it.
+        self._bezier = (
+            before.gaps,
+            before.gaps + before.rates * (h / 3.0),
+            after.gaps - after.rates * (h / 3.0),
+            after.gaps,
+        )
+        inner = np.minimum(self._bezier[1], self._bezier[2])
+        self._gap_suspects = np.flatnonzero(np.minimum(inner, after.gaps) < 0)
+        self._slack_suspects = self._find_slack_suspects()
+
+    def _find_slack_suspects(self) -> Any:
+        s0 = self.before.slacks
+        if not s0.size:
+            return s0
+        if not self._trace:
+            return np.arange(s0.size)
+        slacks = np.array([s0, *self._trace])
+        lowest = slacks.min(axis=0)
+        return np.flatnonzero(~(lowest > STAGE_MARGIN * (slacks.max(axis=0) - lowest)))
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether what is known leaves open that a guard fails within the step."""
+        return bool(self._gap_suspects.size or self._slack_suspects.size)
+
+    def lone_root(self) -> float | None:
+        """Return about when the only guard in question fails, if what is known shows it fall through zero once."""
+        if self._gap_suspects.size + self._slack_suspects.size != 1:
+            return None
+        if self._gap_suspects.size:
+            coefficients = [float(c[self._gap_suspects[0]]) for c in self._bezier]
+            if not _falls_once(coefficients):
+                return None
+            return self.t0 + (self.t1 - self.t0) * _bezier_root(coefficients)
+        return self._lone_slack_root(int(self._slack_suspects[0]))
+
+    def _lone_slack_root(self, i: int) -> float | None:
+        if len(self._trace) != len(self._stages):
+            return None  # stages of rejected attempts are among them
+        samples = sorted(zip(self._stages, (float(slacks[i]) for slacks in self._trace), strict=True))
+        samples = [(0.0, float(self.before.slacks[i])), *samples]
+        values = [value for _, value in samples]
+        if not _falls_once(values):
+            return None
+        k = next(k for k, value in enumerate(values) if value <= 0.0)
+        (a, fa), (b, fb) = samples[k - 1], samples[k]
+        return self.t0 + (self.t1 - self.t0) * (a + (b - a) * fa / (fa - fb))
+
+    def first_failure(self, dense: Any, tolerance: float) -> float | None:
+        """Return the first time in (t0, t1] at which a guard fails, or None.
+
+        Parameters
+        ----------
+        dense : callable t -> (n,)
+            The state within the step.
+        tolerance : float
+            A gap above minus this has not failed.
+        """
+        found = [self._gap_root(dense, int(i), tolerance) for i in self._gap_suspects]
+        if self._slack_suspects.size:
+            s0, s1, middle = self.before.slacks, self.after.slacks, 0.5 * (self.t0 + self.t1)
+            half = self._slacks_at(dense, middle)
+            # The parabola through three values: its minimum, and the ends.
+            lowest = np.minimum(np.minimum(s1, half), _parabola_minimum(s0, half, s1))
+            found += [self._slack_root(dense, int(i)) for i in np.flatnonzero(lowest < 0)]
+        return min((root for root in found if root is not None), default=None)
+
+    def _slacks_at(self, dense: Any, t: float) -> Vector:
+        self.evaluations += 1
+        return self.regime.evaluate(t, np.asarray(dense(t)))[1]
+
+    def _gap_root(self, dense: Any, i: int, tolerance: float) -> float | None:
+        def gap(t: float) -> float:
+            return float(self.regime.gaps(t, np.asarray(dense(t)))[i])
+
+        (g0, r0, _), (g1, r1, _) = self.before, self.after
+        inner = _cubic_low_points(float(g0[i]), float(r0[i]), float(g1[i]), float(r1[i]), self.t1 - self.t0)
+        points = [self.t0, *(self.t0 + s for s in inner), self.t1]
+        values = [float(g0[i]), *(gap(t) for t in points[1:-1]), float(g1[i])]
+        return _first_sign_change(gap, points, values, tolerance)
+
+    def _slack_root(self, dense: Any, i: int) -> float | None:
+        def slack(t: float) -> float:
+            return float(self._slacks_at(dense, t)[i])
+
+        s0, s1 = float(self.before.slacks[i]), float(self.after.slacks[i])
+        # A slack that has failed at the end needs no search for a dip, only for the first crossing.
+        points = np.linspace(self.t0, self.t1, 5 if s1 < 0.0 < s0 else 9).tolist()
+        values = [s0, *(slack(t) for t in points[1:-1]), s1]
+        return _first_sign_change(slack, points, values, 0.0)
+
+
+def _falls_once(values: Sequence[float]) -> bool:
+    """Whether values begin positive, end negative, and change sign once."""
+    if not (values[0] > 0.0 > values[-1]):
+        return False
+    signs = [value > 0.0 for value in values]
+    return sum(a != b for a, b in zip(signs[:-1], signs[1:], strict=True)) == 1
+
+
+def _bezier_root(coefficients: Sequence[float]) -> float:
+    """Return the root on [0, 1] of a cubic whose Bezier coefficients change sign once, by halving control polygons."""
+    a, b, c, d = coefficients
+    low, high = 0.0, 1.0
+    for _ in range(ROOT_HALVINGS):
+        ab, bc, cd = 0.5 * (a + b), 0.5 * (b + c), 0.5 * (c + d)
+        abc, bcd = 0.5 * (ab + bc), 0.5 * (bc + cd)
+        middle, at = 0.5 * (abc + bcd), 0.5 * (low + high)
+        if middle > 0.0:
+            low, a, b, c = at, middle, bcd, cd
+        else:
+            high, b, c, d = at, ab, abc, middle
+    return low + (high - low) * a / (a - d)
+
+
+ROOT_HALVINGS = 8
+"""Then the chord: the cubic itself is good to about 1e-4 of the step."""
+
+
+def _cubic_low_points(g0: float, r0: float, g1: float, r1: float, h: float) -> list[float]:
+    """Return the inner local minima of the Hermite cubic on [0, h], and the middle."""
+    a = 2.0 * (g0 - g1) + h * (r0 + r1)
+    b = 3.0 * (g1 - g0) - h * (2.0 * r0 + r1)
+    c = h * r0
+    roots = np.roots([3.0 * a, 2.0 * b, c]) if a != 0.0 or b != 0.0 else np.empty(0)
+    inner = [float(u.real) for u in roots if abs(u.imag) < 1e-12 and 1e-3 < u.real < 1.0 - 1e-3]
+    return sorted(h * u for u in {*inner, 0.5})
+
+
+def _parabola_minimum(a: Vector, m: Vector, b: Vector) -> Vector:
+    """Return the minimum over [0, 1] of the parabolas through a, m, b at 0, 1/2, 1."""
+    curve, slope = 2.0 * (a + b - 2.0 * m), 4.0 * m - 3.0 * a - b
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        at = -slope / (2.0 * curve)
+        inside = (curve > 0) & (at > 0) & (at < 1)
+        value = a + np.where(inside, at, 0.0) * (slope + np.where(inside, at, 0.0) * curve)
+    return np.where(inside, value, np.minimum(a, b))
+
+
+def _first_sign_change(
+    function: Any, points: list[float], values: list[float], tolerance: float
+) -> float | None:
+    """Return the first root between a point where the guard holds and one where it fails."""
+    from scipy.optimize import brentq
+
+    for a, b, fa, fb in zip(points[:-1], points[1:], values[:-1], values[1:], strict=True):
+        if fb >= -tolerance:
+            continue
+        if fa > 0:
+            return float(brentq(function, a, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))
+        # The guard is zero at a (a surface just left): it must rise before it can fail, unless it fails at once.
+        # After a geometric sequence of switches the next may be very near.
+        for s in (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5):
+            inner = a + s * (b - a)
+            if function(inner) > 0:
+                return float(brentq(function, inner, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))
+        return a
+    return None

@@ -1,0 +1,417 @@
+"""Motion of switched systems: scipy's integrators within a regime, guards watched, surfaces kept.
+
+A step is taken with the regime's own smooth field, whatever the surfaces do meanwhile: the field never sees a mode change.
+Then the guards are looked at along the step: values and rates at both ends give a cubic, and wherever that or the
+value at the middle says that a guard may have failed, the dense output is asked. At the first failure the step is taken
+again, exactly to the root, so that switching states have the full order of the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filippov.arguments import Matrix, Vector
+from filippov.errors import FilippovError, InvalidInputError
+from filippov.pieces import LinearPiece, Piece
+from filippov.programs.box_program import EPS
+from filippov.switched.guard_search import GuardedStep, Guards
+from filippov.switched.regime import Regime, RegimeCandidate
+from filippov.switched.stepping import EXPLICIT, stage_times, stepper
+from filippov.system import Candidate, Motion
+
+if TYPE_CHECKING:
+    from filippov.switched.switched_system import SwitchedSystem
+
+__all__ = ["METHODS", "RungeKuttaMotion"]
+
+METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+
+NEGLIGIBLE_BEND = 1e-7
+"""Corrections of a switching time below this share of the step are made along the velocity: the path bends by their square."""
+
+MEETING = 1e-2
+"""Surfaces whose functions are below this share of the error tolerance at a switch are met there, at the same time."""
+
+ROOT_STEPS = 6
+"""Corrections of a switching time by repeated steps; each squares the error."""
+
+
+_NOTHING: Vector = np.empty(0)
+
+
+class _DensePiece(Piece):
+    """One integrator step, its states put back onto the surfaces slid on.
+
+    The dense output of a one-step method is made when it is first asked for, by taking the step once more: most pieces of a
+    path that is only wanted at its ends never need it.
+    """
+
+    def __init__(
+        self,
+        regime: Regime,
+        dense: Any,
+        t0: float,
+        t1: float,
+        x0: Vector,
+        x1: Vector,
+        step: Callable[[], Any],
+    ) -> None:
+        self._regime, self._interpolant, self._step = regime, dense, step
+        self._ends = (t0, x0, t1, x1)
+        self.t0, self.t1 = t0, t1
+
+    def _dense(self, t: float) -> Vector:
+        if self._interpolant is None:
+            self._interpolant = self._step()
+        return np.asarray(self._interpolant(t))
+
+    def _at(self, t: float) -> Vector:
+        t0, x0, t1, x1 = self._ends
+        if t == t0:
+            return x0
+        if t == t1:
+            return x1
+        return project(self._regime, t, self._dense(t))
+
+    def state(self, t: Vector) -> Matrix:
+        """Return x at times t (m,), shape (n, m)."""
+        return np.stack([self._at(float(time)) for time in np.atleast_1d(t)], axis=1)
+
+    def velocity(self, t: Vector) -> Matrix:
+        """Return the regime's velocity at the states, shape (n, m)."""
+        times = np.atleast_1d(t)
+        velocities = [
+            self._regime.evaluate(float(time), x)[0]
+            for time, x in zip(times, self.state(times).T, strict=True)
+        ]
+        return np.stack(velocities, axis=1)
+
+
+def project(regime: Regime, t: float, x: Vector) -> Vector:
+    """Return x moved onto the surfaces of a regime by Gauss-Newton steps, until they no longer come nearer."""
+    h = regime.constraints(t, x)
+    if not h.size or not h.any():
+        return x
+    for _ in range(8):
+        J = regime.constraint_jacobian(t, x)
+        step = J.T @ (h / (J @ J.T)[0, 0]) if h.size == 1 else np.linalg.lstsq(J, h, rcond=1e-12)[0]
+        nearer = x - step
+        h_nearer = regime.constraints(t, nearer)
+        if not np.max(np.abs(h_nearer)) < np.max(np.abs(h)):
+            break
+        x, h = nearer, h_nearer
+        if np.max(np.abs(step)) <= 4.0 * EPS * max(1.0, float(np.max(np.abs(x)))):
+            break
+    return x
+
+
+class RungeKuttaMotion(Motion):
+    """A switched system carried by one of scipy's integrators.
+
+    Parameters
+    ----------
+    system : SwitchedSystem
+    t, x, t_end : float, (n,) array, float
+    rtol, atol : float
+    method : str
+        One of `METHODS`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the method is not known.
+    """
+
+    certified = False
+    may_chatter = True
+
+    def __init__(
+        self, system: SwitchedSystem, t: float, x: Vector, t_end: float, rtol: float, atol: float, method: str
+    ) -> None:
+        if method not in METHODS:
+            raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        self.system, self.t, self.x = system, t, x.copy()
+        self.t_end, self.rtol, self.atol = t_end, max(rtol, 2.3e-14), atol
+        self._method, self._explicit = method, method in EXPLICIT
+        self._trace: list[Sequence[float] | Vector] = []
+        self._again: list[Sequence[float] | Vector] = []
+        self._stages = stage_times(method) if self._explicit else []
+        self.regime: Regime | None = None
+        self._solver: Any = None
+        self._steppers: dict[str, Any] = {}
+        self._sides: NDArray[np.int8] | None = None
+        self.on = system.touching(t, self.x, np.empty(0, dtype=np.intp))
+        self._step_size: float | None = None
+        self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
+
+    # -- the event loop's questions ---------------------------------------------------------------------------------
+
+    def candidates(self) -> Sequence[Candidate]:
+        """Return every regime that a solution can take up here."""
+        return self.system.regimes(self.t, self.x, self.on, self._sides)
+
+    def enter(self, candidate: Candidate) -> None:
+        """Take up a regime."""
+        assert isinstance(candidate, RegimeCandidate)
+        if candidate.regime is not self.regime:
+            self._solver = None
+        self.regime, self._sides = candidate.regime, candidate.mode.sides
+        self._velocity = candidate.velocity
+        self.x = project(self.regime, self.t, self.x)
+
+    def advance(self, t_bound: float) -> Piece | None:
+        """Take one step, or the part of it up to the first guard that fails."""
+        regime = self.regime
+        assert regime is not None
+        self.at_switch = False
+        if regime.mode.resting:
+            rest = LinearPiece(self.t, t_bound, self.x, np.zeros(self.x.size))
+            self.t = t_bound
+            return rest
+        if self._solver is None:
+            self._start(regime)
+        solver, t0, x0 = self._solver, self.t, self.x
+        before, f0 = self._guards, solver.f if self._explicit else None
+        self._trace.clear()
+        try:
+            message = solver.step()
+        except Exception:
+            self._repeat_checked(regime, t0, x0)
+            raise
+        if solver.status == "failed":
+            self._fail(regime, t0, x0, message)
+            return None
+        t1, x1 = float(solver.t), np.array(solver.y)
+        after = self._look(regime, t1, x1, solver)
+        dense = None
+        step = GuardedStep(regime, t0, t1, before, after, self._stages, self._trace)
+        if step.suspicious:
+            root = step.lone_root()
+            if root is not None and (piece := self._switch_near(regime, t0, x0, f0, root)) is not None:
+                return piece
+            dense = solver.interpolant() if self._explicit else solver.dense_output()
+            failure = step.first_failure(dense, 16.0 * EPS * max(1.0, float(np.max(np.abs(x0)))))
+            self.nfev += step.evaluations
+            if failure is not None:
+                return self._switch_at(regime, t0, x0, f0, failure)
+        self._step_size = t1 - t0
+        settled = project(regime, t1, x1)
+        if settled is not x1:
+            if hasattr(solver, "f"):
+                solver.y = settled  # what it knows of the field there moves by the drift only
+            else:
+                self._solver = None
+        self.t, self.x, self._guards = t1, settled, after
+        return _DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._dense_to(regime, t0, x0, f0, t1))
+
+    def jump(self, t: float, x: Vector, surfaces: tuple[int, ...]) -> None:
+        """Go to a limit of switches; x is put onto all the surfaces involved if they meet nearby."""
+        met = np.array(surfaces, dtype=np.intp)
+        self.t, self.x = t, self.system.meeting_point(t, x, met)
+        self.on = self.system.touching(t, self.x, met)
+        self._solver, self._step_size, self.regime = None, None, None
+
+    # -- stepping ----------------------------------------------------------------------------------------------------
+
+    def _start(self, regime: Regime) -> None:
+        velocity, slacks = regime.evaluate(self.t, self.x)
+        self.nfev += 1
+        self._guards = Guards(regime.gaps(self.t, self.x), regime.gap_rates(self.t, self.x, velocity), slacks)
+        self._solver = self._new_solver("path", regime, self.t, self.x, velocity, self.t_end, self._step_size)
+
+    def _new_solver(
+        self,
+        role: str,
+        regime: Regime,
+        t: float,
+        x: Vector,
+        f: Vector | None,
+        t_bound: float,
+        first: float | None,
+    ) -> Any:
+        """Return an integrator at (t, x), f its velocity if known; explicit ones are kept for their role."""
+        if first is not None:
+            first = min(first, t_bound - t)
+        if not self._explicit:
+            options = {} if first is None else {"first_step": first}
+            from scipy import integrate
+
+            solver_class = getattr(integrate, self._method)
+            return solver_class(
+                self._counted(regime), t, x, t_bound, rtol=self.rtol, atol=self.atol, **options
+            )
+        field = regime.stage_function(self._trace if role == "path" else self._again)
+        kept = self._steppers.get(role)
+        if kept is None or first is None:
+            kept = self._steppers[role] = stepper(
+                self._method, field, t, x, t_bound, self.rtol, self.atol, first
+            )
+        else:
+            kept.restart(field, t, x, f, t_bound, first)
+        return kept
+
+    def _counted(self, regime: Regime) -> Callable[[float, Vector], Vector]:
+        def field(time: float, state: Vector) -> Vector:
+            self.nfev += 1
+            return regime.evaluate(time, state)[0]
+
+        return field
+
+    def _look(self, regime: Regime, t: float, x: Vector, solver: Any) -> Guards:
+        """Return the guards where a step has ended."""
+        if self._explicit:
+            self.nfev += solver.evaluations
+            solver.evaluations = 0
+            velocity, slacks = solver.f, np.array(self._trace[-1]) if self._trace else _NOTHING
+        if not self._explicit or (not self._trace and self._guards[2].size):
+            velocity, slacks = regime.evaluate(t, x)
+            self.nfev += 1
+        return Guards(regime.gaps(t, x), regime.gap_rates(t, x, velocity), slacks)
+
+    def _repeat_checked(self, regime: Regime, t: float, x: Vector) -> None:
+        """Take a step that raised once more with all that the user's functions return checked: that says which it was."""
+        if self._explicit:
+            step = min(self._solver.h_abs, self.t_end - t)
+            stepper(self._method, self._counted(regime), t, x, self.t_end, self.rtol, self.atol, step).step()
+
+    def _fail(self, regime: Regime, t: float, x: Vector, message: str | None) -> None:
+        """End the mode if the field is not defined beyond a surface that has been reached; otherwise raise."""
+        undefined = self._solver.undefined if self._explicit else None
+        if undefined is not None:
+            met = self._met(regime, t, x)
+            if met.size > regime.members.size:
+                self.at_switch, self._solver = True, None
+                self.on = self.system.touching(t, x, met)
+                return
+            regime.evaluate(*undefined)  # raises, and says where
+        raise FilippovError(f"the integrator failed at t = {t:.17g}: {message}")
+
+    # -- switching ---------------------------------------------------------------------------------------------------------
+
+    def _switch_at(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
+    ) -> Piece | None:
+        """Step again to a failure seen on the dense output."""
+        if root <= t0:
+            self.at_switch, self._solver = True, None
+            self.on = self.system.touching(t0, x0, self._met(regime, t0, x0))
+            return None
+        t, x, failing, _ = self._refined(regime, t0, x0, f0, root)
+        return self._end_mode(regime, t0, x0, f0, t, x, failing)
+
+    def _switch_near(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
+    ) -> Piece | None:
+        """Step again to a failure that is only known about; None where the corrections of its time do not settle."""
+        if not t0 + 4.0 * EPS * abs(t0) < root:
+            return None
+        t, x, failing, settled = self._refined(regime, t0, x0, f0, root)
+        return self._end_mode(regime, t0, x0, f0, t, x, failing) if settled else None
+
+    def _refined(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
+    ) -> tuple[float, Vector, list[int], bool]:
+        """Return time and state at which a guard fails, its surface, and whether the corrections have settled."""
+        t, x, velocity, slacks = self._step_to(regime, t0, x0, f0, root)
+        failing: list[int] = []
+        for _ in range(ROOT_STEPS):
+            found = self._correction(regime, t0, t, x, velocity, slacks)
+            if found is None or not t0 < t + found[0]:
+                return t, x, failing, False
+            correction, failing = found
+            if abs(correction) <= max(NEGLIGIBLE_BEND * (t - t0), 4.0 * EPS * abs(t)):
+                # Below the resolution of t the state still moves: it is to lie on the surface to its own rounding.
+                return t + correction, x + correction * velocity, failing, True
+            t, x, velocity, slacks = self._step_to(regime, t0, x0, f0, t + correction)
+        return t, x, failing, False
+
+    def _end_mode(
+        self,
+        regime: Regime,
+        t0: float,
+        x0: Vector,
+        f0: Vector | None,
+        t: float,
+        x: Vector,
+        failing: list[int],
+    ) -> Piece:
+        """Stop at (t, x), and say which surfaces the selection must decide."""
+        x = project(regime, t, x)
+        self.t, self.x, self.at_switch, self._solver = t, x, True, None
+        met = np.array(sorted({*self._met(regime, t, x).tolist(), *failing}), dtype=np.intp)
+        self.on = self.system.touching(t, x, met)
+        return _DensePiece(regime, None, t0, t, x0, x, lambda: self._dense_to(regime, t0, x0, f0, t))
+
+    def _step_to(
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float
+    ) -> tuple[float, Vector, Vector, Vector]:
+        """Return where a step from t0 to t ends, with the velocity and the slacks there."""
+        solver = self._new_solver("again", regime, t0, x0, f0, t, t - t0)
+        self._again.clear()
+        while solver.status == "running":
+            self._step_again(solver)
+        end, x = float(solver.t), np.array(solver.y)
+        if self._explicit and (self._again or not regime.members.size):
+            return end, x, solver.f, np.array(self._again[-1]) if self._again else _NOTHING
+        self.nfev += 1
+        return end, x, *regime.evaluate(end, x)
+
+    def _dense_to(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float) -> Any:
+        """Return the dense output of a step from t0 to t."""
+        solver = self._new_solver("again", regime, t0, x0, f0, t, t - t0)
+        times, interpolants = [t0], []
+        while solver.status == "running":
+            self._step_again(solver)
+            times.append(float(solver.t))
+            interpolants.append(solver.interpolant() if self._explicit else solver.dense_output())
+        if len(interpolants) == 1:
+            return interpolants[0]
+        from scipy.integrate import OdeSolution
+
+        return OdeSolution(times, interpolants)
+
+    def _step_again(self, solver: Any) -> None:
+        message = solver.step()
+        if self._explicit:
+            self.nfev += solver.evaluations
+            solver.evaluations = 0
+        if solver.status == "failed":
+            raise FilippovError(f"the integrator failed at t = {solver.t:.17g}: {message}")
+
+    def _correction(
+        self, regime: Regime, t0: float, t: float, x: Vector, velocity: Vector, slacks: Vector
+    ) -> tuple[float, list[int]] | None:
+        """Return a Newton correction of the time at which the nearest guard vanishes.
+
+        With it comes the surface whose gap that is, none for a slack: it is met, however large its rounding.
+        """
+        values, slopes = regime.gaps(t, x), regime.gap_rates(t, x, velocity)
+        if slacks.size:
+            # The slope of a slack is a difference along the velocity: the path bends away by the square of the step.
+            step = 1e-4 * (t - t0)
+            earlier = regime.evaluate(t - step, x - step * velocity)[1]
+            self.nfev += 1
+            values = np.concatenate([values, slacks])
+            slopes = np.concatenate([slopes, (slacks - earlier) / step])
+        falling = np.flatnonzero(slopes < 0)
+        if not falling.size:
+            return None
+        with np.errstate(over="ignore"):
+            times = -values[falling] / slopes[falling]
+        nearest = int(np.argmin(np.abs(times)))
+        if not abs(times[nearest]) <= 0.5 * (t - t0):
+            return None
+        guard = int(falling[nearest])
+        surfaces = [int(regime.gap_surfaces[guard])] if guard < regime.gap_surfaces.size else []
+        return float(times[nearest]), surfaces
+
+    def _met(self, regime: Regime, t: float, x: Vector) -> NDArray[np.intp]:
+        """Return the surfaces slid on and those whose gaps have closed, as numbers."""
+        gaps = regime.gaps(t, x)
+        size = max(1.0, float(np.max(np.abs(x))))
+        met = regime.gap_surfaces[gaps <= MEETING * (self.rtol * size + self.atol)]
+        return np.concatenate([regime.members, met])

@@ -1,0 +1,195 @@
+"""scipy's explicit Runge-Kutta pairs with nothing between the stages and the field.
+
+scipy calls a field through three wrappers and allocates at every stage; on the small systems that switch, that is most of the
+cost of a step. Here a stage is one product with a row of the tableau and one call. Coefficients, error norms, step-size rule and
+dense output are scipy's own, and one object serves all the arcs of a trajectory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from math import isfinite, nan, nextafter, sqrt
+from typing import Any
+
+import numpy as np
+
+from filippov.arguments import Matrix, Vector
+
+__all__ = ["EXPLICIT", "stage_times", "stepper"]
+
+Field = Callable[[float, Vector], Any]
+
+SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 10.0
+"""Hairer, Norsett and Wanner, *Solving Ordinary Differential Equations I*, section II.4; scipy's values."""
+
+EXPLICIT = ("DOP853", "RK45", "RK23")
+
+
+class _Stepping:
+    """The stepping of the pairs below; the attributes that it shares with scipy's classes are declared here.
+
+    Attributes
+    ----------
+    t, y, f : float, (n,) array, (n,) array
+        Where the last step ended, and the field there.
+    h_abs : float
+        The next step's size.
+    evaluations : int
+        Of the field, since the last time the owner set it to zero.
+    undefined : tuple of float and (n,) array, or None
+        The first stage at which the field was not finite, if that is what the last rejection was for.
+    """
+
+    t: Any
+    y: Any
+    f: Any
+    h_abs: Any
+    t_bound: Any
+    t_old: Any
+    y_old: Any
+    status: Any
+    rtol: Any
+    atol: Any
+    K: Any
+    A: Any
+    B: Any
+    C: Any
+    n_stages: Any
+    error_exponent: Any
+    h_previous: Any
+    fun: Any
+    _estimate_error_norm: Any
+    dense_output: Any
+
+    evaluations = 0
+    undefined: tuple[float, Vector] | None = None
+
+    def restart(
+        self, field: Field, t: float, y: Vector, f: Vector | None, t_bound: float, step: float
+    ) -> None:
+        """Go on from (t, y) with another field, whose value there is f if it is known."""
+        self.fun, self.t, self.y, self.t_bound = field, t, y, t_bound
+        self.t_old, self.y_old, self.h_abs, self.status = None, None, step, "running"
+        if f is None:
+            f = np.array(field(t, y), dtype=np.float64)
+            self.evaluations += 1
+        self.f = f
+
+    def prepare(self) -> None:
+        """Lay out the tableau as views that a step only multiplies by its size."""
+        rows = np.ascontiguousarray(self.A[:, : self.n_stages], dtype=np.float64)
+        self._rows, self._scaled = rows, np.empty_like(rows)
+        self._weights = np.ascontiguousarray(self.B, dtype=np.float64)
+        self._used = self.K[: self.n_stages]
+        self._stages = [
+            (s, float(self.C[s]), self._scaled[s, :s].dot, self.K[:s]) for s in range(1, self.n_stages)
+        ]
+
+    def step(self) -> str | None:
+        """Take one accepted step; return a message where none is accepted."""
+        t, y = self.t, self.y
+        least = 10.0 * (nextafter(t, np.inf) - t)
+        size, rejected = max(self.h_abs, least), False
+        while True:
+            if size < least:
+                self.status = "failed"
+                return "the step size needed is below the spacing of numbers"
+            t_new = min(t + size, self.t_bound)
+            size = t_new - t
+            y_new, f_new, error = self._attempt(t, y, size, t_new)
+            if error < 1.0:
+                break
+            size *= max(MIN_FACTOR, SAFETY * error**self.error_exponent) if isfinite(error) else MIN_FACTOR
+            rejected = True
+        grown = MAX_FACTOR if error == 0.0 else min(MAX_FACTOR, SAFETY * error**self.error_exponent)
+        self.h_abs = size * (min(1.0, grown) if rejected else grown)
+        self.h_previous, self.t_old, self.y_old = size, t, y
+        self.t, self.y, self.f = t_new, y_new, f_new
+        self.undefined = None
+        if t_new >= self.t_bound:
+            self.status = "finished"
+        return None
+
+    def interpolant(self) -> Any:
+        """Return scipy's dense output over the last step, its evaluations counted."""
+        self.evaluations += len(getattr(self, "C_EXTRA", ()))
+        return self.dense_output()
+
+    def _attempt(self, t: float, y: Vector, h: float, t_new: float) -> tuple[Vector, Vector, float]:
+        """Return state and field at t + h, with the error norm; nan where a stage is not finite."""
+        fun, K = self.fun, self.K
+        np.multiply(self._rows, h, out=self._scaled)
+        K[0] = self.f
+        for s, c, combine, above in self._stages:
+            K[s] = fun(t + c * h, y + combine(above))
+        y_new = y + h * self._weights.dot(self._used)
+        self.evaluations += self.n_stages
+        if not isfinite(y_new @ y_new) and not np.isfinite(y_new).all():
+            return y_new, y_new, self._refuse(t, y, h)
+        K[-1] = f_new = np.array(fun(t_new, y_new), dtype=np.float64)
+        if not isfinite(f_new @ f_new) and not np.isfinite(f_new).all():
+            self.undefined = (t_new, y_new)
+            return y_new, f_new, nan
+        scale = self.atol + np.maximum(np.abs(y), np.abs(y_new)) * self.rtol
+        return y_new, f_new, self._estimate_error_norm(K, h, scale)
+
+    def _refuse(self, t: float, y: Vector, h: float) -> float:
+        """Note the first stage that is not finite."""
+        for s, c, combine, above in self._stages:
+            if not np.isfinite(self.K[s]).all():
+                self.undefined = (t + c * h, y + combine(above))
+                break
+        return nan
+
+
+class _EighthOrderError:
+    """The error norm of DOP853, in fewer calls than scipy's."""
+
+    E3: Any
+    E5: Any
+
+    def _estimate_error_norm(self, K: Matrix, h: float, scale: Vector) -> float:
+        fifth, third = self.E5.dot(K) / scale, self.E3.dot(K) / scale
+        a, b = float(fifth.dot(fifth)), float(third.dot(third))
+        if a == 0.0 and b == 0.0:
+            return 0.0
+        return h * a / sqrt((a + 0.01 * b) * scale.size)
+
+
+@cache
+def _pair(method: str) -> Any:
+    """Return scipy's class with the stepping above; scipy.integrate is imported here, when a system needs it."""
+    from scipy import integrate
+
+    quick = (_EighthOrderError, _Stepping) if method == "DOP853" else (_Stepping,)
+    return type(f"Quick{method}", (*quick, getattr(integrate, method)), {})
+
+
+def stage_times(method: str) -> list[float]:
+    """Return the times within a step of size 1 at which a pair asks for the field, in the order of its calls."""
+    return [*(float(c) for c in _pair(method).C[1:]), 1.0]
+
+
+def stepper(
+    method: str,
+    field: Field,
+    t: float,
+    y: Vector,
+    t_bound: float,
+    rtol: float,
+    atol: float,
+    step: float | None,
+) -> Any:
+    """Return one of the explicit pairs at (t, y); the first step's size is scipy's choice if `step` is None."""
+    options = {} if step is None else {"first_step": step}
+
+    def first(time: float, state: Vector) -> Vector:
+        return np.array(
+            field(time, state), dtype=np.float64
+        )  # a field may fill the same array again and again
+
+    made = _pair(method)(first, t, y, t_bound, rtol=rtol, atol=atol, **options)
+    made.fun, made.evaluations = field, made.nfev
+    made.prepare()
+    return made

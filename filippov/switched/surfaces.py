@@ -1,0 +1,118 @@
+"""Switching functions with their derivatives: given, or by central differences and then flagged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from filippov.arguments import Matrix, Vector, as_callable, asked
+from filippov.errors import FilippovError, InvalidInputError
+from filippov.programs.box_program import EPS
+
+__all__ = ["Surfaces"]
+
+DIFFERENCE = EPS ** (1.0 / 3.0)
+"""Relative step of a central difference: truncation step^2 against rounding eps/step."""
+
+
+class Surfaces:
+    """The switching functions h(t, x) of a system, (m,).
+
+    Parameters
+    ----------
+    name : str
+        What the user calls them, for messages.
+    function : callable (t, x) -> (m,)
+    jacobian : callable (t, x) -> (m, n), optional
+    rate : callable (t, x) -> (m,), optional
+        The partial derivative in t.
+
+    Attributes
+    ----------
+    differenced : bool
+        Whether the Jacobian comes from differences.
+    count : int or None
+        m, known after the first evaluation.
+    """
+
+    _learnt = ("count",)
+
+    def __init__(self, name: str, function: Any, jacobian: Any = None, rate: Any = None) -> None:
+        self.name = name
+        self._function: Callable[[float, Vector], Any] = as_callable(name, function)
+        self._jacobian = None if jacobian is None else as_callable("jac", jacobian)
+        self._rate = None if rate is None else as_callable("rate", rate)
+        self.differenced = jacobian is None
+        self.count: int | None = None
+
+    def __call__(self, t: float, x: Vector) -> Vector:
+        """Return h(t, x), checked."""
+        h = asked(self.name, self._function, t, x)
+        if h.ndim == 0:
+            h = h[None]
+        if self.count is None:
+            if h.ndim != 1:
+                raise InvalidInputError(f"{self.name} must return a vector (m,), got shape {h.shape}")
+            self.count = h.size
+        elif h.shape != (self.count,):
+            raise InvalidInputError(f"{self.name} must return shape ({self.count},), got {h.shape}")
+        # One dot product instead of a mask: this is called at every guard of every step.
+        if not isfinite(h @ h) and not np.isfinite(h).all():
+            i = int(np.flatnonzero(~np.isfinite(h))[0])
+            raise FilippovError(f"{self.name} is not finite on surface {i} at t = {t:.6g}, x = {_short(x)}")
+        return h
+
+    def jacobian(self, t: float, x: Vector) -> Matrix:
+        """Return dh/dx, (m, n)."""
+        if self._jacobian is None:
+            return self._differences(t, x)
+        J = asked("jac", self._jacobian, t, x)
+        J = J[None, :] if J.ndim == 1 else J
+        if self.count is None:
+            self(t, x)
+        if J.shape != (self.count, x.size):
+            raise InvalidInputError(f"jac must return shape ({self.count}, {x.size}), got {J.shape}")
+        self._check_finite("jac", J, t, x)
+        return J
+
+    def _differences(self, t: float, x: Vector) -> Matrix:
+        columns = []
+        for j in range(x.size):
+            step = DIFFERENCE * max(1.0, abs(float(x[j])))
+            up, down = x.copy(), x.copy()
+            up[j] += step
+            down[j] -= step
+            columns.append((self(t, up) - self(t, down)) / (up[j] - down[j]))
+        return np.stack(columns, axis=1)
+
+    @staticmethod
+    def _check_finite(name: str, values: Vector | Matrix, t: float, x: Vector) -> None:
+        flat = values.ravel()
+        if not isfinite(flat @ flat) and not np.isfinite(flat).all():
+            raise FilippovError(f"{name} is not finite at t = {t:.6g}, x = {_short(x)}")
+
+    def rate(self, t: float, x: Vector) -> Vector:
+        """Return the partial derivative of h in t, (m,); exactly zero where h does not depend on t."""
+        if self._rate is not None:
+            r = asked("rate", self._rate, t, x)
+            r = r if r.ndim else r[None]
+            if r.shape != (self.count,):
+                if self.count is None:
+                    self(t, x)
+                    return self.rate(t, x)
+                raise InvalidInputError(f"rate must return shape ({self.count},), got {r.shape}")
+            self._check_finite("rate", r, t, x)
+            return r
+        step = DIFFERENCE * max(1.0, abs(t))
+        return (self(t + step, x) - self(t - step, x)) / (2.0 * step)
+
+    def sizes(self, t: float, x: Vector) -> Vector:
+        """Return |dh/dx| |x| + |h|: rounding times this is what h is known to, (m,)."""
+        return np.abs(self.jacobian(t, x)) @ np.maximum(np.abs(x), 1.0) + np.abs(self(t, x))
+
+
+def _short(x: Vector) -> str:
+    return np.array2string(x, precision=4, threshold=6)

@@ -1,0 +1,1 @@
+"""Right-hand sides written as text or sympy expressions, read without evaluating anything."""

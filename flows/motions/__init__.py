@@ -1,0 +1,1 @@
+"""What carries a trajectory of a norm flow: exact segments, partial minimisers, Runge-Kutta with an algebraic part."""
