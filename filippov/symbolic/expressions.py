@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from filippov.errors import InvalidInputError, InvalidTypeError
@@ -421,7 +422,7 @@ def _given_symbols(variables: Iterable[str | sympy.Symbol]) -> dict[str, Any]:
         if not isinstance(variable, (str, sympy.Symbol)):
             raise InvalidTypeError(f"variables must be names or sympy symbols, got {type(variable).__name__}")
         name = str(variable)
-        usable = name.isidentifier() and unicodedata.normalize("NFKC", name) == name
+        usable = name.isidentifier() and not iskeyword(name) and unicodedata.normalize("NFKC", name) == name
         if not usable or name in CONSTANTS or name in FUNCTIONS or name == "Piecewise":
             raise InvalidInputError(f"variables: '{_excerpt(name)}' cannot be the name of a variable")
         if name in symbols:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from filippov.arguments import Matrix, Vector
+from filippov.errors import FilippovError
 from filippov.programs.box_program import EPS
 from filippov.selection import Selection, leaving
 from filippov.switching import Mode
@@ -41,6 +42,8 @@ class Curvature:
         self._inverse: Matrix | None = None
         if self.reduced.size == 0:
             return
+        if not np.isfinite(self.reduced).all():
+            raise FilippovError("hess is not finite on the coordinates slid with")
         try:
             self._factor = cho_factor(self.reduced)
         except np.linalg.LinAlgError:

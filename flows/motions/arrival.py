@@ -18,7 +18,10 @@ def polish_zero(objective: SmoothObjective, x: Vector) -> Vector:
     """Return x moved by Newton steps (least-norm where H is singular) for as long as they lower max |g|."""
     g = objective.grad(x)
     while np.any(g):
-        step, *_ = np.linalg.lstsq(objective.hess(x), -g, rcond=1e-13)
+        H = objective.hess(x)
+        if not np.isfinite(H).all():
+            break
+        step, *_ = np.linalg.lstsq(H, -g, rcond=1e-13)
         nearer = objective.grad(x + step)
         if not np.max(np.abs(nearer)) < np.max(np.abs(g)):
             break

@@ -48,6 +48,9 @@ contraction does not forget."""
 SAFETY = 4.0
 """Factor on an estimated second derivative, where the objective gives no bound."""
 
+MOST_CRAWLING = 100
+"""Steps in a row of a few units in the last place of t: an event may need some, not that many."""
+
 NEWTON_STEPS = 40
 
 
@@ -170,6 +173,7 @@ class CurvedMotion(Motion):
         self.certified = variation is not None
         self.t, self.x = t, x.copy()
         self.face: Face | None = None
+        self._crawling = 0
         self.v: Vector | None = None
         self._step = np.inf
         self._largest_hessian = 0.0
@@ -239,12 +243,20 @@ class CurvedMotion(Motion):
             self._meet(face, start)
             return None
         end = self._step_from(face, start, t_bound)
+        self._refuse_to_crawl(start.t, end.t)
         end = replace(end, slack_bends=(end.slack_rates - start.slack_rates) / (end.t - start.t))
         self.t, self.x, self.v, self._here = end.t, end.x, end.v, end
         lost = start.curvature.positive and not end.curvature.positive
         if self._ends_here(end) or self._vanishes(end) or lost or self._falls_on(face, end):
             self._meet(face, end)
         return CurvedPiece(self, face, start, end)
+
+    def _refuse_to_crawl(self, before: float, after: float) -> None:
+        """Raise where time has all but stopped for many steps."""
+        self._crawling = self._crawling + 1 if after - before <= 64.0 * EPS * abs(after) else 0
+        if self._crawling > MOST_CRAWLING:
+            reason = self._obstacle or "gradient and Hessian do not fit together there"
+            raise FilippovError(f"steps have shrunk to {after - before:.2g} at t = {before:.17g}: {reason}")
 
     # -- one step ------------------------------------------------------------------------------------------------
 

@@ -329,6 +329,8 @@ class NormalizedMotion(Motion):
         """Take the zero that Newton's method finds as origin, if it is a minimiser and near on Newton's own scale."""
         H, g = self.objective.hess(self.x), self._gradient(self.x)
         self.njev += 1
+        if not np.isfinite(H).all():
+            return
         newton, *_ = np.linalg.lstsq(H, g, rcond=1e-13)
         zero = polish_zero(self.objective, self.x)
         distance, expected = np.linalg.norm(zero - self.x), np.linalg.norm(newton)
