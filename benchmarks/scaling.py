@@ -30,9 +30,9 @@ from scipy.linalg import blas
 
 from filippov import Trajectory, solve
 from filippov.errors import ChatteringError
+from filippov.rounding import EPS
 from flows import GreedyFlow, NormFlow, Quadratic, SignFlow
 
-EPS = float(np.finfo(np.float64).eps)
 FLOWS = {"l_inf": SignFlow, "l1": GreedyFlow}
 SIZES = (100, 300, 1000, 3000, 5000)
 LARGE, LARGE_SWITCHES = 10_000, 5000

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from filippov.arguments import Matrix, Vector
-from flows.objectives.objective import EPS, SmoothObjective
+from filippov.rounding import EPS
+from flows.objectives.objective import SmoothObjective
 
 __all__ = ["Assumption", "smoothness_assumption", "strong_convexity_assumption"]
 

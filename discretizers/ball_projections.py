@@ -10,13 +10,12 @@ import numpy as np
 from scipy.optimize import brentq
 
 from filippov.arguments import Vector
+from filippov.rounding import EPS
 from flows.norms import L1, L2, Group, GroupL1, Norm
 
 __all__ = ["Projection", "unit_ball_projection"]
 
 Projection: TypeAlias = Callable[[Vector], Vector]
-
-EPS = float(np.finfo(float).eps)
 
 
 @singledispatch

@@ -21,6 +21,7 @@ from discretizers.steepest import SteepestDescent, as_norm, check_dimension
 from discretizers.steps import SmoothFunction, Step
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
+from filippov.rounding import EPS
 from flows.norms import L1, L2, LInf, Norm, Weighted
 
 __all__ = ["BallProximal"]
@@ -28,7 +29,6 @@ __all__ = ["BallProximal"]
 MAX_NEWTON = 200
 """Most Newton steps, after which the residual decides; a quartic minimum needs about 100."""
 
-EPS = float(np.finfo(float).eps)
 
 RESIDUAL_TOLERANCE = 1e-10
 """Largest stationarity residual accepted at the end, relative to ||g|| + ||H|| (||x|| + h) at the step's start.

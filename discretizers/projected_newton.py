@@ -11,11 +11,11 @@ from scipy.linalg import LinAlgError, solve
 from discretizers.ball_models import BallModel
 from discretizers.ball_projections import Projection, unit_ball_projection
 from filippov.arguments import Matrix, Vector
+from filippov.rounding import EPS
 from flows.norms import Norm
 
 __all__ = ["projection_model", "weighted_model"]
 
-EPS = float(np.finfo(float).eps)
 
 DIFFERENCE = 1e-7
 """Step of the projection's Jacobian by differences, in units of the ball: it errs by about as much, and Newton's

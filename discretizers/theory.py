@@ -14,7 +14,8 @@ from discretizers.iterates import Iterates
 from discretizers.reporting import Report, Rows, number
 from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
-from flows.objectives.objective import EPS, SmoothObjective
+from filippov.rounding import EPS
+from flows.objectives.objective import SmoothObjective
 
 __all__ = ["Inequality", "TheoryReport", "check_theory"]
 

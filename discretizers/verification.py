@@ -17,13 +17,13 @@ from discretizers.run import run
 from discretizers.schemes import Scheme
 from filippov.arguments import Vector, as_callable, as_span, as_vector
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
+from filippov.rounding import EPS
 from filippov.solve import solve
 from filippov.system import System
 from filippov.trajectory import Trajectory
 
 __all__ = ["Verification", "verify"]
 
-EPS = float(np.finfo(float).eps)
 
 CONFIDENCE = 0.95
 

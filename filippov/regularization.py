@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from filippov.arguments import Matrix, Vector, as_callable, as_positive, as_vector
 from filippov.errors import FilippovError, InvalidInputError
+from filippov.rounding import EPS
 from filippov.sets import Hull
-from filippov.sets.quadratic_form import EPS
 
 __all__ = ["filippov_regularization"]
 

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from scipy.linalg import null_space
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS, BoxProgram
+from filippov.programs.box_program import BoxProgram
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 
 __all__ = ["Selection", "leaving", "selections"]
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import LARGEST_SIZE, Vector, as_vector
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.sets import ConvexSet, Hull
 from filippov.switching import Mode
 from filippov.system import Classification, Motion, System

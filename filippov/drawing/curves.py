@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
+from filippov.rounding import EPS
 
 __all__ = ["Polyline", "Window", "ZeroSet", "distinct", "field_zero", "meetings", "with_nodes"]
 
-EPS = float(np.finfo(np.float64).eps)
 # Steps, as parts of the window's diagonal. A step turns by at most MAX_TURN, so that a chord leaves its curve
 # by less than step * MAX_TURN / 8.
 LONGEST_STEP = 1.0 / 150.0

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.programs.tableau import SelectionError, Tableau, symmetric_product
+from filippov.rounding import EPS, absolute_row_sums, largest_by_row
 
-__all__ = ["BoxProgram", "absolute_row_sums", "largest_by_row", "row_norms"]
-
-EPS = float(np.finfo(np.float64).eps)
+__all__ = ["BoxProgram"]
 
 
 CORRECTIONS = 2
@@ -30,25 +29,6 @@ ROUNDS = 50
 
 SMALL_CORRECTION = 1e-8
 """A correction by a tableau that is wrong by this share of v leaves its square: rounding. Larger ones are looked at again."""
-
-
-def absolute_row_sums(K: Matrix) -> Vector:
-    """Return the sums of |K_ij| over j, without a second matrix."""
-    return np.concatenate([np.abs(rows).sum(axis=1) for rows in _slabs(K)])
-
-
-def largest_by_row(K: Matrix) -> Vector:
-    """Return the largest |K_ij| over j, without a second matrix."""
-    return np.concatenate([np.abs(rows).max(axis=1, initial=0.0) for rows in _slabs(K)])
-
-
-def row_norms(K: Matrix) -> Vector:
-    """Return the Euclidean norms of the rows, without a second matrix."""
-    return np.concatenate([np.linalg.norm(rows, axis=1) for rows in _slabs(K)])
-
-
-def _slabs(K: Matrix) -> list[Matrix]:
-    return [K[i : i + 256] for i in range(0, K.shape[0], 256)]
 
 
 class BoxProgram:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Vector
 from filippov.programs.bordered_factor import BorderedFactor, SparseRows
-from filippov.programs.box_program import EPS
 from filippov.programs.sparse_factor import positive_factor
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 
 __all__ = ["SparseBoxProgram"]
 

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
+from filippov.rounding import EPS
 from filippov.sets.convex_set import ConvexSet
-from filippov.sets.quadratic_form import EPS, QuadraticForm
+from filippov.sets.quadratic_form import QuadraticForm
 
 __all__ = ["Ball"]
 

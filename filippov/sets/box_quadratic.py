@@ -10,7 +10,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 from filippov.arguments import Vector
 from filippov.errors import FilippovError
-from filippov.sets.quadratic_form import EPS, QuadraticForm, least_norm_inverse
+from filippov.rounding import EPS
+from filippov.sets.quadratic_form import QuadraticForm, least_norm_inverse
 
 __all__ = ["least_quadratic_in_box"]
 

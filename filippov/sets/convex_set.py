@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import FilippovError, InvalidInputError
+from filippov.rounding import EPS
 from filippov.sets.hull_quadratic import least_quadratic_in_hull
-from filippov.sets.quadratic_form import EPS, QuadraticForm
+from filippov.sets.quadratic_form import QuadraticForm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

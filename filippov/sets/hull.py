@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_vector
+from filippov.rounding import EPS
 from filippov.sets.convex_set import ConvexSet
 from filippov.sets.hull_quadratic import least_quadratic_in_hull
-from filippov.sets.quadratic_form import EPS, QuadraticForm
+from filippov.sets.quadratic_form import QuadraticForm
 
 __all__ = ["Hull"]
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
-from filippov.sets.quadratic_form import EPS, QuadraticForm, least_norm_inverse
+from filippov.rounding import EPS
+from filippov.sets.quadratic_form import QuadraticForm, least_norm_inverse
 
 __all__ = ["least_quadratic_in_hull"]
 

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_symmetric
 from filippov.errors import InvalidInputError
+from filippov.rounding import EPS
 
 __all__ = ["EPS", "QuadraticForm", "least_norm_inverse", "without_rounding"]
 
-EPS = float(np.finfo(np.float64).eps)
 
 # An eigenvalue below RANK_TOLERANCE * n * eps * (largest eigenvalue) is rounding: an eigenvalue of a
 # symmetric matrix is computed with an error of a few n * eps * norm, and forming H (say as A'A) costs the

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switched.sign_patterns import Sliding
 
 __all__ = ["SELECTIONS", "blend", "codimension_one", "least_norm"]

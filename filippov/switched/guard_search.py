@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from filippov.arguments import Vector
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switched.regime import Regime
 
 __all__ = ["GuardedStep", "Guards"]

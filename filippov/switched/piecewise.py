@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switched.blending import SELECTIONS, blend, codimension_one
 from filippov.switched.sign_patterns import SignPatternSystem, Sliding
 from filippov.switched.surfaces import Surfaces

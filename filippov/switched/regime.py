@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switching import Mode
 from filippov.system import Candidate
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pieces import LinearPiece, Piece
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switched.guard_search import GuardedStep, Guards
 from filippov.switched.regime import Regime, RegimeCandidate
 from filippov.switched.stepping import EXPLICIT, stage_times, stepper

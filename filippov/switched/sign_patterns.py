@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import InvalidInputError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switched.regime import Regime, RegimeCandidate, fold_weights
 from filippov.switched.spirals import outward_spiral, spiral_candidate
 from filippov.switched.switched_system import SURFACE_TOLERANCE, SwitchedSystem

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switched.blending import codimension_one, least_norm
 from filippov.switched.regime import Regime, RegimeCandidate, difference_step, fold_weights
 from filippov.switched.sign_patterns import Sliding

@@ -10,7 +10,7 @@ import numpy as np
 
 from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 
 __all__ = ["Surfaces"]
 

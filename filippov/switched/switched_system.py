@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import FilippovError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.sets import ConvexSet, Hull
 from filippov.switched.regime import RegimeCandidate, guards_hold
 from filippov.switched.runge_kutta_motion import RungeKuttaMotion

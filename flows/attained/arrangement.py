@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 
 from filippov.arguments import Matrix, Vector, as_matrix
 from filippov.errors import FilippovError, InvalidInputError
-from filippov.sets.quadratic_form import EPS
+from filippov.rounding import EPS
 
 __all__ = ["attainable_argmax", "attainable_signs"]
 

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import FilippovError, InvalidInputError
+from filippov.rounding import EPS
 from filippov.sets import Box, ConvexSet, Hull
-from filippov.sets.quadratic_form import EPS
 from flows.attained.arrangement import MARGIN, attainable_argmax, attainable_signs
 from flows.attained.nearby import Gradients, NearbyChanges, nearby_changes
 from flows.norms.norm import as_tolerance

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.sets.quadratic_form import EPS
+from filippov.rounding import EPS
 
 __all__ = ["Gradients", "NearbyChanges", "nearby_changes"]
 

@@ -7,8 +7,8 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import lsq_linear, nnls
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 
 __all__ = ["least_rate", "span"]
 

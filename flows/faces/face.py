@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.selection import Selection, leaving
 from filippov.switching import Mode
 from filippov.system import Candidate

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 from filippov.selection import ENUMERATION_LIMIT, selections
 from flows.faces.cone import least_rate
 from flows.faces.face import VELOCITY_CLOSENESS, FaceCandidate, FaceFamily, ThirdDerivative

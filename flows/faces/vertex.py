@@ -10,8 +10,8 @@ from scipy.spatial import ConvexHull, QhullError
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
-from filippov.programs.box_program import EPS
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 from filippov.selection import ENUMERATION_LIMIT, selections
 from filippov.sets import Hull
 from filippov.sets.hull_quadratic import least_quadratic_in_hull

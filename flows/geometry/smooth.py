@@ -8,7 +8,7 @@ import numpy as np
 
 from filippov.arguments import Vector
 from filippov.errors import FilippovError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.sets import Ball, Box, ConvexSet, Hull
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion

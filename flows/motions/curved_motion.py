@@ -27,7 +27,7 @@ import numpy as np
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.system import Candidate, Motion
 from flows.faces import LEVEL, Curvature, Face, FaceCandidate, FaceFamily, ThirdDerivative
 from flows.motions.arrival import polish_zero

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import roots_jacobi
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 
 __all__ = ["DUAL_TOLERANCE", "DualCollocation", "DualStep", "duality_map"]
 

@@ -27,7 +27,7 @@ from scipy.linalg.lapack import dgesv
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective

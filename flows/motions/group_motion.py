@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.system import Candidate, Motion
 from flows.motions.arrival import polish_zero
 from flows.motions.group_collocation import NODES, STAGES, Arc, Evaluator, Point, Step, StepError, solve_step

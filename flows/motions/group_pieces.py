@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from filippov.arguments import Matrix, Vector
 from filippov.pieces import Piece
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from flows.motions.group_collocation import Arc, Evaluator, Indices, Step, inverse_on, value_series
 
 __all__ = ["GroupPiece", "are_resolved", "end_slope", "first_failure", "settle_sliding", "settle_tie"]

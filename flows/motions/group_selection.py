@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 from filippov.selection import selections
 from filippov.sets import Ball, Hull, Product
 

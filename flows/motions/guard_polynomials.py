@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from filippov.arguments import Vector
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 
 __all__ = ["first_root", "first_roots", "hermite_root", "lowest_cubic"]
 

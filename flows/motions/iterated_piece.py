@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import Piece
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective

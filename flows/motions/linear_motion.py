@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
-from filippov.programs.box_program import EPS, row_norms
 from filippov.programs.tableau import symmetric_product
+from filippov.rounding import EPS, row_norms
 from filippov.system import Candidate, Motion
 from flows.faces import LEVEL, Face, FaceCandidate, FaceFamily
 from flows.motions.selectors import ProgramSelector, Selector

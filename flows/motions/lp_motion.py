@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 from flows.motions.dual_collocation import DualCollocation, DualStep, duality_map
 from flows.motions.smooth_motion import FlowTimePiece, NormalizedMotion
 

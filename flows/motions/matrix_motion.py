@@ -27,7 +27,7 @@ from scipy.optimize import brentq
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.system import Candidate, Motion
 from flows.motions.arrival import polish_zero
 from flows.motions.matrix_law import Event, ImplicitStep, Look, MatrixCandidate, MatrixLaw, MatrixRegime

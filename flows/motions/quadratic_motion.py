@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS, absolute_row_sums
+from filippov.rounding import EPS, absolute_row_sums
 from flows.faces import FaceFamily
 from flows.motions.linear_motion import LinearMotion
 from flows.motions.long_polyline import LongLinearMotion

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.box_program import EPS, BoxProgram, largest_by_row
+from filippov.programs.box_program import BoxProgram
+from filippov.rounding import EPS, largest_by_row
 from flows.faces import Face, FaceCandidate, FaceFamily, GreedyFace, GreedyFaces, SignFaces
 
 __all__ = ["FreshSelector", "GreedySelector", "ProgramSelector", "Selector", "SignSelector", "selector_for"]

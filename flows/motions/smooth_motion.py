@@ -25,7 +25,7 @@ from scipy.optimize import brentq
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
 from flows.motions.arrival import polish_zero

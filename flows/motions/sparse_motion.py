@@ -17,8 +17,8 @@ from filippov.errors import FilippovError, InvalidInputError
 from filippov.ledger import Entry, Ledger, LedgerMode, LedgerPiece, LedgerPlace, Lines
 from filippov.pieces import Piece
 from filippov.programs.bordered_factor import SparseRows
-from filippov.programs.box_program import EPS
 from filippov.programs.sparse_program import SparseBoxProgram
+from filippov.rounding import EPS
 from filippov.system import Candidate, Motion
 from flows.faces import FaceCandidate, FaceFamily, SignFace, SignFaces
 from flows.motions.hit_queue import HitQueue

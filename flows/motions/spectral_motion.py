@@ -15,7 +15,7 @@ import numpy as np
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import NonUniqueError
-from filippov.programs.box_program import EPS
+from filippov.rounding import EPS
 from filippov.switching import Mode
 from flows.motions.matrix_law import Event, Look, MatrixCandidate, MatrixLaw, MatrixRegime
 from flows.norms.spectral_quadratic import SpectralBall, least_quadratic

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from filippov.arguments import Vector, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
+from filippov.rounding import EPS
 from filippov.sets import Ball, ConvexSet, Hull, Join, Product
-from filippov.sets.quadratic_form import EPS
 from flows.norms.classical import L2
 from flows.norms.norm import Norm, as_tolerance
 

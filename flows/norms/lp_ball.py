@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from filippov.arguments import Vector, as_vector
+from filippov.rounding import EPS
 from filippov.sets import ConvexSet
-from filippov.sets.quadratic_form import EPS
 
 __all__ = ["LpBall"]
 

@@ -12,8 +12,8 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_vector
 from filippov.errors import FilippovError, InvalidInputError
+from filippov.rounding import EPS
 from filippov.sets import ConvexSet, Hull
-from filippov.sets.quadratic_form import EPS
 from flows.norms.norm import Norm, as_tolerance
 
 __all__ = ["PolarPolytope", "Polytope"]

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_positive, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
+from filippov.rounding import EPS
 from filippov.sets import ConvexSet
-from filippov.sets.quadratic_form import EPS
 from flows.norms.classical import euclidean_tolerance
 from flows.norms.norm import Norm
 from flows.norms.spectral_sets import NuclearBall, NuclearFace, SpectralFace

@@ -8,10 +8,10 @@ import numpy as np
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
+from filippov.rounding import EPS
 
 __all__ = ["SpectralBall", "Spectraplex", "SpectralSet", "least_quadratic", "symmetric_basis"]
 
-EPS = float(np.finfo(np.float64).eps)
 ACCURACY = 1e-12
 """Residual of the optimality conditions that counts as solved, relative to |K| + |c|; one better is taken if it comes."""
 ROUNDS, GRADIENT_STEPS, NEWTON_STEPS = 60, 40, 20

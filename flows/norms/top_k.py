@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Vector, as_vector, check_count
 from filippov.errors import InvalidInputError
+from filippov.rounding import EPS
 from filippov.sets import Box, ConvexSet, Hull, Join, Product
-from filippov.sets.quadratic_form import EPS
 from flows.norms.norm import Norm, as_tolerance
 from flows.norms.top_k_sets import HyperSimplex, TopKBall
 

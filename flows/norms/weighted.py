@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Vector, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
+from filippov.rounding import EPS
 from filippov.sets import Ball, Box, ConvexSet, Hull, Scaled
-from filippov.sets.quadratic_form import EPS
 from flows.norms.norm import Norm, as_tolerance
 
 __all__ = ["Weighted"]

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
-from flows.objectives.objective import EPS, rounding_factor
+from filippov.rounding import EPS
+from flows.objectives.objective import rounding_factor
 from flows.objectives.quadratic import Quadratic, least_eigenvalue
 
 __all__ = ["MatrixLeastSquares", "MatrixSensing"]

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_vector, check_count
 from filippov.errors import FilippovError, InvalidInputError
-from flows.objectives.objective import EPS, SmoothObjective, rounding_factor
+from filippov.rounding import EPS
+from flows.objectives.objective import SmoothObjective, rounding_factor
 
 __all__ = ["LinearNetwork"]
 

@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
-from flows.objectives.objective import EPS
+from filippov.rounding import EPS
 
 if TYPE_CHECKING:
     from flows.objectives.objective import SmoothObjective

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_callable, as_number, as_vector, real_array
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
+from filippov.rounding import EPS
 
 __all__ = ["EPS", "Objective", "SmoothObjective", "rounding_factor"]
 
-EPS = float(np.finfo(np.float64).eps)
 # Steps balancing truncation (step^2) against rounding: eps/step in first differences, eps/step^2 in second.
 _FIRST_DIFFERENCE = EPS ** (1 / 3)
 _SECOND_DIFFERENCE = EPS ** (1 / 4)

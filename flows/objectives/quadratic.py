@@ -14,7 +14,8 @@ from scipy.sparse import eye_array, issparse
 from filippov.arguments import Matrix, Vector, as_callable, as_symmetric, as_vector, check_size
 from filippov.errors import FilippovError
 from filippov.programs.sparse_factor import Sparse, positive_factor
-from flows.objectives.objective import EPS, SmoothObjective, rounding_factor
+from filippov.rounding import EPS
+from flows.objectives.objective import SmoothObjective, rounding_factor
 from flows.objectives.sparse_symmetric import as_sparse_symmetric, least_sparse_eigenvalue
 
 __all__ = ["Quadratic", "absolute_row_sums", "least_eigenvalue"]

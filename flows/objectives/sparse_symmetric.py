@@ -10,10 +10,9 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.programs.sparse_factor import PositiveFactor, Sparse, positive_factor
+from filippov.rounding import EPS
 
 __all__ = ["Sparse", "as_sparse_symmetric", "least_sparse_eigenvalue"]
-
-EPS = float(np.finfo(np.float64).eps)
 
 
 def as_sparse_symmetric(name: str, value: Sparse) -> Sparse:

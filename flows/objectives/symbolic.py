@@ -13,8 +13,9 @@ from scipy.special import expit
 
 from filippov.arguments import Matrix, Vector, as_callable
 from filippov.errors import InvalidInputError, InvalidTypeError
+from filippov.rounding import EPS
 from filippov.symbolic.expressions import natural_order, parse_expression, variable_names
-from flows.objectives.objective import EPS, SmoothObjective
+from flows.objectives.objective import SmoothObjective
 from flows.objectives.quadratic import Quadratic
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.pieces import Piece
-from filippov.programs.box_program import EPS
 from filippov.proof import Proof, prove
 from filippov.proof_record import record_faults
+from filippov.rounding import EPS
 from filippov.trajectory import Trajectory
 from flows.norm_flow import NormFlow
 from flows.objectives import Quadratic, SmoothObjective, Symbolic

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from filippov.arguments import Vector
-from filippov.programs.box_program import EPS
 from filippov.programs.tableau import SelectionError
+from filippov.rounding import EPS
 from filippov.switching import Mode
 from filippov.trajectory import Trajectory
 from flows.faces import FaceFamily, GreedyFaces, SignFaces
