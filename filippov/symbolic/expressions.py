@@ -28,6 +28,9 @@ _MAX_EXPONENT = 1_000
 _MAX_BITS = 1_023  # of a numerator or denominator: what a double can hold
 _MAX_NAME = 50
 
+_SYMPY_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, NotImplementedError, LookupError)
+"""What sympy raises on admissible parts that do not go together: a comparison of asin(7), which is not real, with x."""
+
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e, "E": math.e}
 """Names that stand for numbers."""
 
@@ -375,13 +378,22 @@ class _Converter:
     def _piecewise(self, node: ast.Call, depth: int) -> _Term:
         if not 1 <= len(node.args) <= _MAX_ARGUMENTS:
             self._fail(f"Piecewise takes 1 to {_MAX_ARGUMENTS} pairs, got {len(node.args)}", node)
-        pairs = []
+        pairs: list[tuple[Any, Any]] = []
         for pair in node.args:
             if not (isinstance(pair, ast.Tuple) and len(pair.elts) == 2):
                 self._fail("Piecewise takes pairs (value, condition)", pair)
             value, condition = pair.elts
             pairs.append((self.convert(value, depth + 1).expr, self._condition(condition, depth + 1)))
-        return self._finish(node, self._sp.Piecewise(*pairs), None)
+        # Sympy would solve the conditions for their variables, which can take for ever. Enough is what is decided already.
+        reached = next(
+            (k for k, (_, condition) in enumerate(pairs) if condition == self._sp.true), len(pairs) - 1
+        )
+        pairs = [pair for pair in pairs[: reached + 1] if pair[1] != self._sp.false]
+        if not pairs:
+            self._fail("no condition of Piecewise can hold", node)
+        if pairs[0][1] == self._sp.true:
+            return self._finish(node, pairs[0][0], None)
+        return self._finish(node, self._sp.Piecewise(*pairs, evaluate=False), None)
 
     def _condition(self, node: ast.expr, depth: int) -> Any:
         if isinstance(node, ast.Constant) and node.value is True:
@@ -465,6 +477,10 @@ def parse_expression(text: str, variables: Iterable[str | sympy.Symbol] | None =
         _check_size(expr, source)
     except RecursionError:
         _fail(f"operations are nested more than {_MAX_DEPTH} deep", source)
+    except InvalidInputError:
+        raise
+    except _SYMPY_ERRORS as error:
+        _fail(f"sympy cannot work with it ({_excerpt(str(error)) or type(error).__name__})", source)
     result: sympy.Expr = expr
     return result
 
