@@ -55,7 +55,21 @@ def parse_ode(text: str) -> SymbolicSystem:
             )
         names.append(match[1])
         formulas.append(match[2])
-    return from_sympy(formulas, names, TIME)
+    try:
+        return from_sympy(formulas, names, TIME)
+    except InvalidInputError:
+        raise
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        NotImplementedError,
+        LookupError,
+        RecursionError,
+    ) as error:
+        # Sympy's own words on formulas that are admissible alone: a root that is complex wherever it is looked at.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InvalidInputError(f"ode: sympy cannot work with these equations: {reason}") from None
 
 
 def simulate_ode(

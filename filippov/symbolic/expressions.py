@@ -25,6 +25,7 @@ _MAX_TOKENS = 4_000
 _MAX_DEPTH = 40  # nested operations; sympy needs up to about 20 frames of Python's 1000 for each
 _MAX_ARGUMENTS = 32  # of all Max and Min together, whose construction compares all pairs
 _MAX_EXPONENT = 1_000
+_MAX_EXPONENT_BITS = 64  # of its numerator or denominator, which is the root that sympy tries to take
 _MAX_BITS = 1_023  # of a numerator or denominator: what a double can hold
 _MAX_NAME = 50
 
@@ -339,6 +340,8 @@ class _Converter:
         if e is not None:
             if abs(e) > _MAX_EXPONENT:
                 self._fail(f"an exponent may be at most {_MAX_EXPONENT} in absolute value", node)
+            if exponent.expr.is_Rational and _bits(exponent.expr) > _MAX_EXPONENT_BITS:
+                self._fail(f"an exponent may have at most {_MAX_EXPONENT_BITS} bits", node)
             coefficient = base.expr.as_coeff_Mul()[0]
             if coefficient.is_Rational and (_bits(coefficient) - 1) * abs(e) > _MAX_BITS:
                 self._fail("a number is beyond double precision", node)
@@ -402,11 +405,15 @@ class _Converter:
             self._fail("a condition must be a comparison or True", node)
         relations = {ast.Lt: self._sp.Lt, ast.LtE: self._sp.Le, ast.Gt: self._sp.Gt, ast.GtE: self._sp.Ge}
         sides = [self.convert(side, depth + 1).expr for side in (node.left, *node.comparators)]
+        # Sympy would unfold them into all combinations of cases, and solve each for its variables.
+        if any(side.has(self._sp.Piecewise) for side in sides):
+            self._fail("a condition may not contain a Piecewise itself", node)
         parts = []
         for operator, left, right in zip(node.ops, sides[:-1], sides[1:], strict=True):
             if type(operator) not in relations:
                 self._fail("a condition may use only <, <=, > and >=", node)
-            parts.append(relations[type(operator)](left, right))
+            relation = relations[type(operator)](left, right)
+            parts.append(relation.reversed if left.is_number and not right.is_number else relation)
         return self._sp.And(*parts)
 
 
@@ -449,7 +456,7 @@ def parse_expression(text: str, variables: Iterable[str | sympy.Symbol] | None =
     The text is parsed by Python's own grammar and each syntax node is converted by a whitelist:
     ``+ - * / ** ^`` (``^`` is a power), numbers (decimals are exact: 0.1 is 1/10), variables, the
     constants `CONSTANTS`, calls of `FUNCTIONS` with positional arguments, and
-    ``Piecewise((value, condition), ...)`` with conditions made of ``< <= > >=`` or ``True``.
+    ``Piecewise((value, condition), ...)`` with conditions made of ``< <= > >=`` or ``True``, no Piecewise in them.
     Length, nesting, exponents and the size of numbers are bounded.
 
     Parameters

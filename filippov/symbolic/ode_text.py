@@ -145,7 +145,7 @@ def _check_contents(name: str, formula: Any) -> None:
     import sympy
 
     if is_improper(formula) or formula.is_extended_real is False:
-        raise InvalidInputError(f"{name} must be real and finite, got {formula}")
+        raise InvalidInputError(f"{name} must be real and finite, got {str(formula)[:80]}")
     allowed = tuple(getattr(sympy, known) for known in _KNOWN)
     for node in sympy.preorder_traversal(formula):
         if isinstance(node, sympy.core.function.Application) and not isinstance(

@@ -28,7 +28,7 @@ from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
-from flows.motions.arrival import polish_zero
+from flows.motions.arrival import finite_hessian, polish_zero
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
@@ -192,7 +192,7 @@ class NormalizedMotion(Motion):
 
     def unstable_directions(self) -> Sequence[Vector]:
         """Return the velocities that leave g = 0, where f is not convex."""
-        values, vectors = np.linalg.eigh(self.objective.hess(self.x))
+        values, vectors = np.linalg.eigh(finite_hessian(self.objective, self.x))
         unstable = vectors[:, values < -64.0 * EPS * values.size * np.max(np.abs(values))]
         return [sign * q for q in unstable.T for sign in (1.0, -1.0)]
 
@@ -327,10 +327,8 @@ class NormalizedMotion(Motion):
 
     def _look_for_zero(self) -> None:
         """Take the zero that Newton's method finds as origin, if it is a minimiser and near on Newton's own scale."""
-        H, g = self.objective.hess(self.x), self._gradient(self.x)
+        H, g = finite_hessian(self.objective, self.x), self._gradient(self.x)
         self.njev += 1
-        if not np.isfinite(H).all():
-            return
         newton, *_ = np.linalg.lstsq(H, g, rcond=1e-13)
         zero = polish_zero(self.objective, self.x)
         distance, expected = np.linalg.norm(zero - self.x), np.linalg.norm(newton)
@@ -338,7 +336,7 @@ class NormalizedMotion(Motion):
             0.5 * expected <= distance <= 2.0 * expected and self._negligible(zero, self.objective.grad(zero))
         ):
             return
-        curvature = self.objective.hess(zero)
+        curvature = finite_hessian(self.objective, zero)
         values = np.linalg.eigvalsh(curvature)
         if values[0] >= -64.0 * EPS * values.size * np.max(np.abs(values)):
             self._origin = self._target = zero
