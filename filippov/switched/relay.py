@@ -98,12 +98,12 @@ class Relay(SignPatternSystem):
         if free.size > 2:
             return super().sliding_function(sides, free, near, sense)
         drift, gain, fixed = self._drift, self._gain, sides.astype(np.float64)
-        jacobian, rate = self.surfaces.jacobian, self.surfaces.rate
+        jacobian, rate = self.surfaces.stage_functions()
         every = free.size == sides.size
 
         def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
             a, B = drift(t, x), np.asarray(gain(t, x))
-            J, moving = jacobian(t, x), rate(t, x)
+            J, moving = jacobian(t, x), np.atleast_1d(rate(t, x))
             if not every:
                 a, J, moving, B = a - B.dot(fixed), J[free], moving[free], B[:, free]
             M, c = J.dot(B), moving + J.dot(a)

@@ -65,6 +65,19 @@ class Surfaces:
             raise FilippovError(f"{self.name} is not finite on surface {i} at t = {t:.6g}, x = {_short(x)}")
         return h
 
+    def stage_functions(self) -> tuple[Callable[[float, Vector], Any], Callable[[float, Vector], Any]]:
+        """Return Jacobian and rate for an integrator's stages: the user's own where given, not checked at each."""
+        jacobian = self._jacobian
+        if jacobian is None:
+            return self.jacobian, self.rate
+        own = jacobian
+
+        def rows(t: float, x: Vector) -> Matrix:
+            J = np.asarray(own(t, x))
+            return J if J.ndim == 2 else J[None, :]
+
+        return rows, self.rate if self._rate is None else self._rate
+
     def jacobian(self, t: float, x: Vector) -> Matrix:
         """Return dh/dx, (m, n)."""
         if self._jacobian is None:
