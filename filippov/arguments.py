@@ -84,6 +84,10 @@ def returned(name: str, value: Any) -> NDArray[np.float64]:
     if type(value) is np.ndarray and value.dtype == np.float64:
         return value
     try:
+        if type(value) is list:
+            array = np.array(value)  # of floats, as a rule: at every guard of every step
+            if array.dtype == np.float64:
+                return array
         return real_array(value)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(

@@ -127,7 +127,7 @@ class PiecewiseSmooth(SignPatternSystem):
         def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
             below = np.array(minus(t, x))  # both may fill the same array
             above = plus(t, x)
-            gradient, moving = jacobian(t, x)[i], np.atleast_1d(rate(t, x))[i]
+            gradient, moving = jacobian(t, x)[i], rate(t, x)[i]
             low, high = float(gradient.dot(below) + moving), float(gradient.dot(above) + moving)
             gap, scale = low - high, abs(low) + abs(high)
             # At a two-fold 0/0: the weight so far, and a turn that says that sliding is lost.

@@ -103,7 +103,7 @@ class Relay(SignPatternSystem):
 
         def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
             a, B = drift(t, x), np.asarray(gain(t, x))
-            J, moving = jacobian(t, x), np.atleast_1d(rate(t, x))
+            J, moving = jacobian(t, x), rate(t, x)
             if not every:
                 a, J, moving, B = a - B.dot(fixed), J[free], moving[free], B[:, free]
             M, c = J.dot(B), moving + J.dot(a)

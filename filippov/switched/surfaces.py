@@ -76,7 +76,15 @@ class Surfaces:
             J = np.asarray(own(t, x))
             return J if J.ndim == 2 else J[None, :]
 
-        return rows, self.rate if self._rate is None else self._rate
+        if self._rate is None:
+            return rows, self.rate
+        own_rate = self._rate
+
+        def moving(t: float, x: Vector) -> Vector:
+            r = np.asarray(own_rate(t, x))
+            return r if r.ndim else r[None]
+
+        return rows, moving
 
     def jacobian(self, t: float, x: Vector) -> Matrix:
         """Return dh/dx, (m, n)."""
