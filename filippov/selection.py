@@ -186,9 +186,8 @@ def _least_curvature(K: Matrix, c: Vector, lower: Vector, upper: Vector, border:
         v = np.where(np.isfinite(lower), lower, upper)
     else:
         v, left = np.zeros(k), 1.0
-        for i in range(
-            k
-        ):  # a vertex: the first coordinates as far as they go; the solution does not depend on it
+        # A vertex: the first coordinates as far as they go; the solution does not depend on it.
+        for i in range(k):
             v[i] = min(upper[i], left / border[i])
             left -= border[i] * v[i]
             if left <= 1e-12 or i == k - 1:

@@ -74,8 +74,6 @@ class Motion(ABC):
         False once a step has been accepted on a safeguard rather than on a bound.
     may_chatter : bool
         Whether switches can accumulate; then `jump` is there to go past the accumulation.
-    forgets : bool
-        Whether pieces are derived anew once the path has left them: what is wanted of one is best asked at once.
     nfev, njev : int
         Evaluations of the field or gradient, and of its derivative, so far.
     """
@@ -85,7 +83,6 @@ class Motion(ABC):
     at_switch: bool = False
     certified: bool = True
     may_chatter: bool = False
-    forgets: bool = False
     nfev: int = 0
     njev: int = 0
 

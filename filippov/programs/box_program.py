@@ -12,6 +12,8 @@ R. W. Cottle, J.-S. Pang, R. E. Stone, *The Linear Complementarity Problem*, 199
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,7 @@ __all__ = ["BoxProgram"]
 
 
 CORRECTIONS = 2
+"""Of v_F by the tableau: a sound one needs one."""
 
 ROUNDS = 50
 """Passes over the violated signs of a bordered program; one is enough but for degenerate ties."""
@@ -143,9 +146,12 @@ class BoxProgram:
         size = self._row_sums * float(np.max(np.abs(self.v))) + self._constant_sizes
         return 8.0 * EPS * max(4, self.v.size) * size
 
-    def curvature_floor(self, j: int) -> float:
-        """Schur complements below this are zero up to rounding: the direction costs no curvature."""
-        return 64.0 * EPS * self.v.size * float(self._column_sizes[j])
+    def costs(self, j: int | NDArray[np.intp]) -> Any:
+        """Return whether relaxing a coordinate outside the basis costs curvature: a Schur complement beyond rounding.
+
+        For several coordinates an array of bool.
+        """
+        return self.tableau.diagonal[j] > 64.0 * EPS * self.v.size * self._column_sizes[j]
 
     def _held(self) -> NDArray[np.intp]:
         """Return the members at a bound: few, the rest of Z being free."""
@@ -165,7 +171,7 @@ class BoxProgram:
         Raises
         ------
         SelectionError
-            If the signs are not right after pivoting twice, the second time from a fresh factor.
+            If the signs are not right after pivoting from a fresh factor either.
         """
         attempts = 3 if self.delayed else 2
         for attempt in range(attempts):
@@ -213,7 +219,7 @@ class BoxProgram:
         """Take members at a bound with zero multiplier into the basis: they stay on their surface (they slide)."""
         held = self._held()
         for j in held[np.abs(self.w[held]) <= error[held]]:
-            if self.tableau.diagonal(int(j)) > self.curvature_floor(int(j)):
+            if self.costs(int(j)):
                 self.tableau.pivot(int(j))
                 self.w[j] = 0.0
 
@@ -225,7 +231,7 @@ class BoxProgram:
                 return  # its sign is right already
             if abs(self.w[j]) <= tolerance[j]:
                 interior = self.lower[j] < self.v[j] < self.upper[j]
-                if interior and self.tableau.diagonal(j) > self.curvature_floor(j):
+                if interior and self.costs(j):
                     self.w[j] = 0.0
                     self.tableau.pivot(j)
                 return
@@ -259,12 +265,12 @@ class BoxProgram:
         w, slack = self.w[held], tolerance[held]
         closing = np.where(at_upper, (drift > 0.0) & (w <= slack), (drift < 0.0) & (w >= -slack))
         # What costs no curvature has no drift either, only rounding, and could not be pivoted.
-        closing &= self.tableau.diagonals(held) > 64.0 * EPS * self.v.size * self._column_sizes[held]
+        closing &= self.costs(held)
         reach = np.full(held.size, np.inf)
         reach[closing] = np.maximum(-w[closing] / drift[closing], 0.0)
 
-        curvature = -sense * float(column[j])
-        to_zero = abs(self.w[j]) / curvature if curvature > self.curvature_floor(j) else np.inf
+        curved = self.costs(j)
+        to_zero = abs(self.w[j]) / self.tableau.diagonal[j] if curved else np.inf
         to_bound = float(self.upper[j] - self.v[j] if sense > 0 else self.v[j] - self.lower[j])
         to_release = float(room.min(initial=np.inf))
         to_capture = float(reach.min(initial=np.inf))
@@ -296,7 +302,7 @@ class BoxProgram:
             self.w[k] = 0.0
             return True
         # k was the last coordinate under the equality constraint; j takes its place.
-        if curvature > self.curvature_floor(j):
+        if curved:
             self.tableau.pivot(j, -sense * column)
             self.tableau.pivot(k)
         else:  # one after the other has no pivot, the two together have

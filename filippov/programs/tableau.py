@@ -57,6 +57,8 @@ class Tableau:
     Attributes
     ----------
     basis : (n,) bool array
+    diagonal : (n,) array
+        T_kk: the Schur complement of k outside the basis, minus an inverse entry inside.
     pivots : int
         How many pivots were made.
     """
@@ -68,7 +70,7 @@ class Tableau:
         self._upper: Matrix = np.array(K, dtype=np.float64, order="F")
         if basis is not None and np.any(basis):
             self._sweep_block(K, np.asarray(basis, dtype=bool))
-        self._diagonal: Vector = self._upper.diagonal().copy()
+        self.diagonal: Vector = self._upper.diagonal().copy()
         self._limit = held if held is not None else HELD if n >= HELD_FROM else 1
         self._vectors: Matrix = np.zeros((n, self._limit + SPARE if self.delayed else 0), order="F")
         self._inverses: Vector = np.zeros(self._vectors.shape[1])
@@ -107,16 +109,8 @@ class Tableau:
         if m:
             factors = self._vectors[k, :m] * self._inverses[:m]
             column = dgemv(-1.0, self._vectors[:, :m], factors, beta=1.0, y=column, overwrite_y=1)
-        column[k] = self._diagonal[k]
+        column[k] = self.diagonal[k]
         return column
-
-    def diagonal(self, k: int) -> float:
-        """Return T_kk: the Schur complement of k outside the basis, minus an inverse entry inside."""
-        return float(self._diagonal[k])
-
-    def diagonals(self, indices: NDArray[np.intp]) -> Vector:
-        """Return T_kk for several k."""
-        return self._diagonal[indices]
 
     def pivot(self, k: int, column: Vector | None = None) -> None:
         """Move k into the basis, or out of it: T becomes T - u u' / p (theory: u = c -+ e_k), T_kk = -1/p."""
@@ -126,14 +120,14 @@ class Tableau:
             raise SelectionError(
                 f"coordinate {k} cannot be pivoted: its curvature on the sliding set is zero"
             )
-        self._diagonal -= c * c / p
-        self._diagonal[k] = -1.0 / p
+        self.diagonal -= c * c / p
+        self.diagonal[k] = -1.0 / p
         c[k] += 1.0 if self.basis[k] else -1.0
         self.basis[k] = not self.basis[k]
         self.pivots += 1
         if not self.delayed:
             self._upper = dsyr(-1.0 / p, c, a=self._upper, overwrite_a=True)
-            np.fill_diagonal(self._upper, self._diagonal)
+            np.fill_diagonal(self._upper, self.diagonal)
             return
         self._vectors[:, self._count] = c
         self._inverses[self._count] = 1.0 / p
@@ -152,7 +146,7 @@ class Tableau:
             if chosen.size:
                 scaled = np.asfortranarray(self._vectors[:, chosen] * np.sqrt(sign * inverses[chosen]))
                 self._upper = dsyrk(-sign, scaled, beta=1.0, c=self._upper, overwrite_c=1)
-        np.fill_diagonal(self._upper, self._diagonal)
+        np.fill_diagonal(self._upper, self.diagonal)
         self._count = 0
 
     def change_entry(self, j: int, b: int, change: float) -> None:
@@ -164,7 +158,7 @@ class Tableau:
         column[j] = corner
         self._upper[: j + 1, j] = column[: j + 1]
         self._upper[j, j:] = column[j:]
-        self._diagonal[j] = corner
+        self.diagonal[j] = corner
         self._vectors[j, : self._count] = 0.0  # what is held back is in the new column already
 
     def solve(self, residual: Vector) -> Vector:

@@ -47,8 +47,10 @@ class GuardedStep:
     t0, t1 : float
     before, after : Guards
         At t0 and at t1.
-    trace : sequence of (time, slacks)
-        Slacks at the stages of the step, at rising times; empty if they are not known.
+    stages : sequence of float
+        Where in a step of size 1 the integrator has its stages, in the order of its calls.
+    trace : sequence of slacks
+        At those stages, after those of rejected attempts if there were any; empty if they are not known.
 
     Attributes
     ----------

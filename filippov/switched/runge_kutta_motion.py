@@ -160,7 +160,6 @@ class RungeKuttaMotion(Motion):
         if candidate.regime is not self.regime:
             self._solver = None
         self.regime, self._sides = candidate.regime, candidate.mode.sides
-        self._velocity = candidate.velocity
         self.x = project(self.regime, self.t, self.x)
 
     def advance(self, t_bound: float) -> Piece | None:
@@ -244,7 +243,9 @@ class RungeKuttaMotion(Motion):
             return solver_class(
                 self._counted(regime), t, x, t_bound, rtol=self.rtol, atol=self.atol, **options
             )
-        field = regime.stage_function(self._trace if role == "path" else self._again)
+        trace = self._trace if role == "path" else self._again
+        trace.clear()
+        field = regime.stage_function(trace)
         kept = self._steppers.get(role)
         if kept is None or first is None:
             kept = self._steppers[role] = stepper(
@@ -351,7 +352,6 @@ class RungeKuttaMotion(Motion):
     ) -> tuple[float, Vector, Vector, Vector]:
         """Return where a step from t0 to t ends, with the velocity and the slacks there."""
         solver = self._new_solver("again", regime, t0, x0, f0, t, t - t0)
-        self._again.clear()
         while solver.status == "running":
             self._step_again(solver)
         end, x = float(solver.t), np.array(solver.y)

@@ -185,9 +185,8 @@ def stepper(
     options = {} if step is None else {"first_step": step}
 
     def first(time: float, state: Vector) -> Vector:
-        return np.array(
-            field(time, state), dtype=np.float64
-        )  # a field may fill the same array again and again
+        # A copy: a field may fill the same array again and again.
+        return np.array(field(time, state), dtype=np.float64)
 
     made = _pair(method)(first, t, y, t_bound, rtol=rtol, atol=atol, **options)
     made.fun, made.evaluations = field, made.nfev

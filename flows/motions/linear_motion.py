@@ -156,12 +156,16 @@ class LinearMotion(Motion):
             return
         self.rate = self.selector.rate() if not self.face.mode.resting else np.zeros(self.x.size)
         if self.selector.refinements != self._refined_at or self.face.mode.resting:
-            self._evaluate()
-            self._put_on_surfaces(self.face)
-            self._refined_at, self._travelled = self.selector.refinements, 0.0
+            self._refine_state(self.face)
         if self.face.mode.resting:
             # What the tableau has lost in digits stands in the first correction.
             self._put_on_surfaces(self.face)
+
+    def _refine_state(self, face: Face) -> None:
+        """Bring what is carried along, x and g, to rounding, as the selector's velocity has been."""
+        self._evaluate()
+        self._put_on_surfaces(face)
+        self._refined_at, self._travelled = self.selector.refinements, 0.0
 
     def _put_on_surfaces(self, face: Face) -> None:
         shift = self.selector.correction(self.g, face)
@@ -217,11 +221,9 @@ class LinearMotion(Motion):
         # The next gap closes within what is left if one is to have closed by its end.
         if left > 0.0 and (face.gaps(self.g) + left / speed * face.gaps(self.rate) < 0.0).any():
             return
-        again = self.selector.refined(face)
-        self.v, self.rate = again, self.selector.rate()
-        self._evaluate()
-        self._put_on_surfaces(face)
-        self._refined_at, self._travelled = self.selector.refinements, 0.0
+        self.v = self.selector.refined(face)
+        self.rate = self.selector.rate()
+        self._refine_state(face)
 
     def restart(self, seed: Seed) -> None:
         """Go to a seed, and forget all else that the past has left: rounding errors, held pivots."""
@@ -230,9 +232,7 @@ class LinearMotion(Motion):
         self._take_extent(seed.extent)
         self.v = self.selector.restore(seed.face, seed.v, seed.on)
         self.rate = self.selector.rate()
-        self._evaluate()
-        self._put_on_surfaces(seed.face)
-        self._refined_at, self._travelled = self.selector.refinements, 0.0
+        self._refine_state(seed.face)
 
     def _meet(self, face: Face, closed: NDArray[np.intp]) -> None:
         """Mark which coordinates the selection must decide: those slid on and those just reached."""

@@ -130,11 +130,6 @@ class LongLinearMotion(LinearMotion):
         self._current: StretchPiece | None = None
         self._pending = False  # whether a stretch is to start with the next advance
 
-    @property
-    def forgets(self) -> bool:  # type: ignore[override]
-        """Whether pieces are re-derived once the path has left them."""
-        return self._stretch is not None
-
     def candidates(self) -> Sequence[Candidate]:
         """Return the face to go on with; its mode packed once vertices are no longer stored."""
         found = super().candidates()

@@ -199,7 +199,7 @@ class GreedySelector(ProgramSelector):
             return
         for j in np.flatnonzero((g != 0.0) & ~program.basis[: g.size]):
             self._set_border(int(j), 1.0 if g[j] > 0 else -1.0)
-            if program.tableau.diagonal(int(j)) > program.curvature_floor(int(j)):
+            if program.costs(int(j)):
                 program.tableau.pivot(int(j))
 
     def _program(self, signs: Vector, free: NDArray[np.bool_]) -> BoxProgram:

@@ -75,7 +75,7 @@ def test_tableau_is_the_sweep_after_any_pivots_in_and_out(seed: int) -> None:
         tableau.pivot(int(k))
         expected = swept(K, tableau.basis)
         np.testing.assert_allclose(whole(tableau, n), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
-        assert tableau.diagonal(int(k)) == tableau.column(int(k))[k]
+        assert tableau.diagonal[k] == tableau.column(int(k))[k]
     assert tableau.pivots == 25
 
 

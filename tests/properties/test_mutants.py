@@ -49,7 +49,7 @@ def test_a_damaged_tableau_is_built_anew() -> None:
         sound.settle()
         assert sound.refactors == 0
         damaged.tableau._upper *= 1.0 + 0.1 * random.standard_normal((6, 6))
-        damaged.tableau._diagonal[:] = np.abs(damaged.tableau._upper.diagonal())
+        damaged.tableau.diagonal[:] = np.abs(damaged.tableau._upper.diagonal())
         with suppress(SelectionError):
             damaged.settle()
             right += damaged.refactors
