@@ -14,6 +14,7 @@ from filippov.arguments import Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.rounding import EPS
 from filippov.switched.blending import SELECTIONS, blend, codimension_one
+from filippov.switched.remembered import remembered
 from filippov.switched.sign_patterns import SignPatternSystem, Sliding
 from filippov.switched.surfaces import Surfaces
 
@@ -102,7 +103,7 @@ class PiecewiseSmooth(SignPatternSystem):
                         f"fields must have keys of length {len(key)}, one sign a surface, got {expected}"
                     )
                 raise InvalidInputError(f"fields has no entry for region {key}, which was reached")
-            checked = self._checked[key] = _check(key, field)
+            checked = self._checked[key] = _RegionField(key, field)
         return checked
 
     def unchecked_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
@@ -156,19 +157,25 @@ class PiecewiseSmooth(SignPatternSystem):
         return f"PiecewiseSmooth({self.dim or 'n'} states, {len(self.fields)} regions, selection={self.selection!r})"
 
 
-def _check(key: tuple[int, ...], field: Any) -> Callable[[float, Vector], Vector]:
-    name = f"fields[{key}]"
+class _RegionField:
+    """The field of a region, its values checked."""
 
-    def checked(t: float, x: Vector) -> Vector:
-        f = asked(name, field, t, x)
+    _learnt = ("_answers",)
+
+    def __init__(self, key: tuple[int, ...], field: Any) -> None:
+        self.name, self.field = f"fields[{key}]", field
+        self._answers: dict[str, Any] = {}
+
+    @remembered
+    def __call__(self, t: float, x: Vector) -> Vector:
+        """Return the field at x, (n,)."""
+        f = asked(self.name, self.field, t, x)
         if f.shape != x.shape:
-            raise InvalidInputError(f"fields[{key}] must return shape {x.shape}, got {f.shape}")
-        # One dot product instead of a mask: this is called at every stage.
+            raise InvalidInputError(f"{self.name} must return shape {x.shape}, got {f.shape}")
+        # One dot product instead of a mask: this is called at every switch for every pattern.
         if not isfinite(f @ f) and not np.isfinite(f).all():
-            raise FilippovError(f"fields[{key}] is not finite at t = {t:.6g}, x = {x}")
+            raise FilippovError(f"{self.name} is not finite at t = {t:.6g}, x = {x}")
         return f
-
-    return checked
 
 
 def _pattern(key: Any) -> tuple[int, ...]:

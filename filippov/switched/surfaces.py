@@ -11,6 +11,7 @@ import numpy as np
 from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.rounding import EPS
+from filippov.switched.remembered import remembered
 
 __all__ = ["Surfaces"]
 
@@ -38,7 +39,7 @@ class Surfaces:
         m, known after the first evaluation.
     """
 
-    _learnt = ("count",)
+    _learnt = ("count", "_answers")
 
     def __init__(self, name: str, function: Any, jacobian: Any = None, rate: Any = None) -> None:
         self.name = name
@@ -47,7 +48,9 @@ class Surfaces:
         self._rate = None if rate is None else as_callable("rate", rate)
         self.differenced = jacobian is None
         self.count: int | None = None
+        self._answers: dict[str, Any] = {}
 
+    @remembered
     def __call__(self, t: float, x: Vector) -> Vector:
         """Return h(t, x), checked."""
         h = asked(self.name, self._function, t, x)
@@ -86,6 +89,7 @@ class Surfaces:
 
         return rows, moving
 
+    @remembered
     def jacobian(self, t: float, x: Vector) -> Matrix:
         """Return dh/dx, (m, n)."""
         if self._jacobian is None:
@@ -115,6 +119,7 @@ class Surfaces:
         if not isfinite(flat @ flat) and not np.isfinite(flat).all():
             raise FilippovError(f"{name} is not finite at t = {t:.6g}, x = {_short(x)}")
 
+    @remembered
     def rate(self, t: float, x: Vector) -> Vector:
         """Return the partial derivative of h in t, (m,); exactly zero where h does not depend on t."""
         if self._rate is not None:
