@@ -6,16 +6,20 @@ open is more asked: the dense output, or, where one guard alone falls through ze
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import copysign, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filippov.arguments import Vector
 from filippov.rounding import EPS
 from filippov.switched.regime import Regime
 
 __all__ = ["GuardedStep", "Guards"]
+
+_NOTHING: NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
 STAGE_MARGIN = 0.25
 """A slack that stays this share of its range at the stages above zero is taken not to reach it between them.
@@ -44,6 +48,8 @@ class GuardedStep:
     Parameters
     ----------
     regime : Regime
+    ask : callable (t, x) -> (velocity, slacks)
+        The regime's evaluation, as the integrator's stages see it.
     t0, t1 : float
     before, after : Guards
         At t0 and at t1.
@@ -52,15 +58,12 @@ class GuardedStep:
     trace : sequence of slacks
         At those stages, after those of rejected attempts if there were any; empty if they are not known.
 
-    Attributes
-    ----------
-    evaluations : int
-        Of the field so far.
     """
 
     def __init__(
         self,
         regime: Regime,
+        ask: Callable[[float, Vector], tuple[Vector, Vector]],
         t0: float,
         t1: float,
         before: Guards,
@@ -69,8 +72,8 @@ class GuardedStep:
         trace: Sequence[Sequence[float] | Vector],
     ) -> None:
         self.regime, self.t0, self.t1, self.before, self.after = regime, t0, t1, before, after
+        self._ask = ask
         self._stages, self._trace = stages, trace
-        self.evaluations = 0
         h = t1 - t0
         # The Bezier coefficients of the Hermite cubic bound it.
         self._bezier = (
@@ -79,8 +82,9 @@ class GuardedStep:
             after.gaps - after.rates * (h / 3.0),
             after.gaps,
         )
-        inner = np.minimum(self._bezier[1], self._bezier[2])
-        self._gap_suspects = np.flatnonzero(np.minimum(inner, after.gaps) < 0)
+        self._gap_suspects: NDArray[np.intp] = _NOTHING
+        if any(min(c.tolist(), default=0.0) < 0.0 for c in self._bezier[1:]):
+            self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < 0.0)
         self._slack_suspects = self._find_slack_suspects()
 
     def _find_slack_suspects(self) -> Any:
@@ -141,8 +145,7 @@ class GuardedStep:
         return min((root for root in found if root is not None), default=None)
 
     def _slacks_at(self, dense: Any, t: float) -> Vector:
-        self.evaluations += 1
-        return self.regime.evaluate(t, np.asarray(dense(t)))[1]
+        return self._ask(t, np.asarray(dense(t)))[1]
 
     def _gap_root(self, dense: Any, i: int, tolerance: float) -> float | None:
         def gap(t: float) -> float:
@@ -194,12 +197,13 @@ ROOT_HALVINGS = 8
 
 def _cubic_low_points(g0: float, r0: float, g1: float, r1: float, h: float) -> list[float]:
     """Return the inner local minima of the Hermite cubic on [0, h], and the middle."""
-    a = 2.0 * (g0 - g1) + h * (r0 + r1)
+    a = 3.0 * (2.0 * (g0 - g1) + h * (r0 + r1))
     b = 3.0 * (g1 - g0) - h * (2.0 * r0 + r1)
     c = h * r0
-    roots = np.roots([3.0 * a, 2.0 * b, c]) if a != 0.0 or b != 0.0 else np.empty(0)
-    inner = [float(u.real) for u in roots if abs(u.imag) < 1e-12 and 1e-3 < u.real < 1.0 - 1e-3]
-    return sorted(h * u for u in {*inner, 0.5})
+    # The derivative is a u^2 + 2 b u + c; in the stable form of its roots one may be infinite.
+    q = -(b + copysign(sqrt(max(b * b - a * c, 0.0)), b))
+    roots = (q / a if a != 0.0 else 0.5, c / q if q != 0.0 else 0.5)
+    return sorted(h * u for u in {*(u for u in roots if 1e-3 < u < 1.0 - 1e-3), 0.5})
 
 
 def _parabola_minimum(a: Vector, m: Vector, b: Vector) -> Vector:

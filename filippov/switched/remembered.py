@@ -32,7 +32,7 @@ def remembered(method: Callable[[Any, float, Vector], Answer]) -> Callable[[Any,
         place = x.tobytes()
         last = self._answers.get(name)
         if last is not None and last[1] == place and last[0] == t:
-            return last[2]  # type: ignore[no-any-return]
+            return last[2]
         value = method(self, t, x)
         value.flags.writeable = False
         self._answers[name] = (t, place, value)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Matrix, Vector, returned
 
 __all__ = ["EXPLICIT", "stage_times", "stepper"]
 
@@ -77,13 +77,20 @@ class _Stepping:
         self.f = f
 
     def prepare(self) -> None:
-        """Lay out the tableau as views that a step only multiplies by its size."""
-        rows = np.ascontiguousarray(self.A[:, : self.n_stages], dtype=np.float64)
-        self._rows, self._scaled = rows, np.empty_like(rows)
+        """Lay out the tableau as views that a step only multiplies by its size.
+
+        The state stands above the stages' fields, so that the argument of a stage is one product.
+        """
+        stages = self.n_stages
+        self._rows = np.ascontiguousarray(self.A[:, :stages], dtype=np.float64)
+        coefficients = np.ones((stages, self._rows.shape[1] + 1))
+        self._scaled = coefficients[:, 1:]
         self._weights = np.ascontiguousarray(self.B, dtype=np.float64)
-        self._used = self.K[: self.n_stages]
+        kept = np.empty((getattr(self, "K_extended", self.K).shape[0] + 1, self.y.size))
+        self._state, self.K_extended = kept[0], kept[1:]
+        self.K, self._used = kept[1 : stages + 2], kept[1 : stages + 1]
         self._stages = [
-            (s, float(self.C[s]), self._scaled[s, :s].dot, self.K[:s]) for s in range(1, self.n_stages)
+            (s, float(self.C[s]), coefficients[s, : s + 1].dot, kept[: s + 1]) for s in range(1, stages)
         ]
 
     def step(self) -> str | None:
@@ -120,25 +127,26 @@ class _Stepping:
         """Return state and field at t + h, with the error norm; nan where a stage is not finite."""
         fun, K = self.fun, self.K
         np.multiply(self._rows, h, out=self._scaled)
-        K[0] = self.f
+        self._state[:], K[0] = y, self.f
         for s, c, combine, above in self._stages:
-            K[s] = fun(t + c * h, y + combine(above))
+            K[s] = fun(t + c * h, combine(above))
         y_new = y + h * self._weights.dot(self._used)
         self.evaluations += self.n_stages
         if not isfinite(y_new @ y_new) and not np.isfinite(y_new).all():
-            return y_new, y_new, self._refuse(t, y, h)
-        K[-1] = f_new = np.array(fun(t_new, y_new), dtype=np.float64)
+            return y_new, y_new, self._refuse(t, h)
+        # Stages only copy what comes into floats; once a step it is looked at (text, complex numbers).
+        K[-1] = f_new = np.array(returned("the field", fun(t_new, y_new)))
         if not isfinite(f_new @ f_new) and not np.isfinite(f_new).all():
             self.undefined = (t_new, y_new)
             return y_new, f_new, nan
         scale = self.atol + np.maximum(np.abs(y), np.abs(y_new)) * self.rtol
         return y_new, f_new, self._estimate_error_norm(K, h, scale)
 
-    def _refuse(self, t: float, y: Vector, h: float) -> float:
+    def _refuse(self, t: float, h: float) -> float:
         """Note the first stage that is not finite."""
         for s, c, combine, above in self._stages:
             if not np.isfinite(self.K[s]).all():
-                self.undefined = (t + c * h, y + combine(above))
+                self.undefined = (t + c * h, combine(above))
                 break
         return nan
 
