@@ -39,26 +39,26 @@ class Mode:
         array.flags.writeable = False
         object.__setattr__(self, "sides", array)
         object.__setattr__(
-            self, "codimension", int(np.sum(array == 0)) if codimension is None else codimension
+            self, "codimension", array.size - np.count_nonzero(array) if codimension is None else codimension
         )
         object.__setattr__(self, "resting", resting)
 
     @cached_property
     def sliding(self) -> tuple[int, ...]:
         """The surfaces slid on, ascending."""
-        return tuple(int(i) for i in np.flatnonzero(self.sides == 0))
+        return tuple((self.sides == 0).nonzero()[0].tolist())
 
     def same_as(self, other: Mode) -> bool:
         """Whether both modes do the same."""
-        return self.resting == other.resting and bool(np.array_equal(self.sides, other.sides))
+        return self.resting == other.resting and self.sides.tobytes() == other.sides.tobytes()
 
     def changed(self, other: Mode) -> tuple[int, ...]:
         """Return the surfaces on which the two modes differ, ascending."""
-        return tuple(int(i) for i in np.flatnonzero(self.sides != other.sides))
+        return tuple((self.sides != other.sides).nonzero()[0].tolist())
 
     def slides_as(self, other: Mode) -> bool:
         """Whether both modes slide on the same surfaces."""
-        return bool(np.array_equal(self.sides == 0, other.sides == 0))
+        return (self.sides == 0).tobytes() == (other.sides == 0).tobytes()
 
 
 @dataclass(frozen=True, init=False)

@@ -80,6 +80,7 @@ class BoxProgram:
         self._row_sums: Vector = absolute_row_sums(K)
         self._column_sizes: Vector = largest_by_row(K)
         self._constant_sizes: Vector = np.abs(c)
+        self._error_at, self._error = -1.0, np.empty(0)
         self.refactors = self.refinements = 0
         self._solve_basis()
 
@@ -143,8 +144,14 @@ class BoxProgram:
 
     def multiplier_error(self) -> Vector:
         """Return an estimate of the rounding error of w, (n,): eps n times the absolute terms of K v + c."""
-        size = self._row_sums * float(np.max(np.abs(self.v))) + self._constant_sizes
-        return 8.0 * EPS * max(4, self.v.size) * size
+        largest = float(np.abs(self.v).max())
+        if (
+            largest != self._error_at
+        ):  # in a box it is nearly always the same: some coordinate sits at its bound
+            size = self._row_sums * largest + self._constant_sizes
+            self._error_at, self._error = largest, 8.0 * EPS * max(4, self.v.size) * size
+            self._error.flags.writeable = False
+        return self._error
 
     def costs(self, j: int | NDArray[np.intp]) -> Any:
         """Return whether relaxing a coordinate outside the basis costs curvature: a Schur complement beyond rounding.
@@ -155,7 +162,7 @@ class BoxProgram:
 
     def _held(self) -> NDArray[np.intp]:
         """Return the members at a bound: few, the rest of Z being free."""
-        return np.flatnonzero(self.members > self.basis)
+        return (self.members > self.basis).nonzero()[0]
 
     def violations(self, tolerance: Vector) -> NDArray[np.intp]:
         """Return the members at a bound whose multiplier has the wrong sign by more than `tolerance`."""
@@ -208,7 +215,7 @@ class BoxProgram:
     def _bounds_hold(self, error: Vector) -> bool:
         # The bounds are of size one (velocities) or the simplex's; 1e-9 is far above rounding at condition 1e6.
         outside = np.maximum(self.v - self.upper, self.lower - self.v)
-        if (outside > 1e-9 * (1.0 + np.abs(self.v)))[self.basis].any():
+        if outside.max() > 1e-9 and (outside > 1e-9 * (1.0 + np.abs(self.v)))[self.basis].any():
             return False
         # A coordinate outside the basis sits at a bound, unless its direction costs no curvature at all.
         held = self._held()
@@ -245,43 +252,30 @@ class BoxProgram:
         self, j: int, sense: float, column: Vector, waiting: NDArray[np.bool_], tolerance: Vector
     ) -> bool:
         """Move v_j to the next event along its column; return whether j is still at neither end."""
-        basis = self.basis
-        free = basis.nonzero()[0]
         if sense > 0:
             column = -column  # now the rate of v_F, and minus that of w
-        rate = column[free]
-        up = rate > 0.0
-        room = np.where(up, self.upper[free], self.lower[free])
-        room -= self.v[free]
+        # Whole vectors: picking out the basis costs more than what is computed for nothing.
+        rate = np.where(self.basis, column, 0.0)
+        room = np.where(rate > 0.0, self.upper, self.lower)
+        room -= self.v
         with np.errstate(divide="ignore", invalid="ignore"):
             room /= rate
         np.maximum(room, 0.0, out=room)
         room[rate == 0.0] = np.inf
-        held = self._held()
-        held = held[(held != j) & ~waiting[held]]
-        drift = -column[held]
-        at_upper = self.v[held] >= self.upper[held]
-        # One whose sign is wrong already (see `_relax_violations`) has its turn later.
-        w, slack = self.w[held], tolerance[held]
-        closing = np.where(at_upper, (drift > 0.0) & (w <= slack), (drift < 0.0) & (w >= -slack))
-        # What costs no curvature has no drift either, only rounding, and could not be pivoted.
-        closing &= self.costs(held)
-        reach = np.full(held.size, np.inf)
-        reach[closing] = np.maximum(-w[closing] / drift[closing], 0.0)
-
+        released = int(room.argmin())
+        captured, to_capture = self._first_capture(j, column, waiting, tolerance)
         curved = self.costs(j)
         to_zero = abs(self.w[j]) / self.tableau.diagonal[j] if curved else np.inf
         to_bound = float(self.upper[j] - self.v[j] if sense > 0 else self.v[j] - self.lower[j])
-        to_release = float(room.min(initial=np.inf))
-        to_capture = float(reach.min(initial=np.inf))
+        to_release = float(room[released])
         step = min(to_zero, to_bound, to_release, to_capture)
         if not np.isfinite(step):
             raise SelectionError("the selection problem is unbounded below")
 
-        self.v[free] += step * rate
+        self.v += step * rate
         self.v[j] += sense * step
         self.w -= step * column
-        self.w[free] = 0.0
+        self.w[self.basis] = 0.0
         if step == to_zero:
             self.w[j] = 0.0
             self.tableau.pivot(j, -sense * column)
@@ -290,13 +284,11 @@ class BoxProgram:
             self.v[j] = self.upper[j] if sense > 0 else self.lower[j]
             return False
         if step == to_capture:
-            k = int(held[int(np.argmin(reach))])
-            self.w[k] = 0.0
-            self.tableau.pivot(k)
+            self.w[captured] = 0.0
+            self.tableau.pivot(captured)
             return True
-        position = int(room.argmin())
-        k = int(free[position])
-        self.v[k] = self.upper[k] if up[position] else self.lower[k]
+        k = released
+        self.v[k] = self.upper[k] if rate[k] > 0.0 else self.lower[k]
         if not (self.bordered and np.count_nonzero(self.basis) == 2):
             self.tableau.pivot(k)
             self.w[k] = 0.0
@@ -312,3 +304,23 @@ class BoxProgram:
         self._solve_basis()
         self.w[self.basis] = 0.0
         return False
+
+    def _first_capture(
+        self, j: int, column: Vector, waiting: NDArray[np.bool_], tolerance: Vector
+    ) -> tuple[int, float]:
+        """Return which other member at a bound is the first whose multiplier becomes zero, and after which step."""
+        held = self._held()
+        held = held[(held != j) & ~waiting[held]]
+        if not held.size:
+            return -1, np.inf
+        drift = -column[held]
+        at_upper = self.v[held] >= self.upper[held]
+        # One whose sign is wrong already (see `_relax_violations`) has its turn later.
+        w, slack = self.w[held], tolerance[held]
+        closing = np.where(at_upper, (drift > 0.0) & (w <= slack), (drift < 0.0) & (w >= -slack))
+        # What costs no curvature has no drift either, only rounding, and could not be pivoted.
+        closing &= self.costs(held)
+        reach = np.full(held.size, np.inf)
+        reach[closing] = np.maximum(-w[closing] / drift[closing], 0.0)
+        first = int(reach.argmin())
+        return int(held[first]), float(reach[first])

@@ -20,8 +20,8 @@ class SignFace(Face):
         self.weights = weights
         self.mode = Mode(sides, resting=resting)
         self.members = self.mode.sides == 0
-        self.free: NDArray[np.intp] = np.flatnonzero(self.members)
-        self.gap_surfaces = np.flatnonzero(sides != 0)
+        self.free: NDArray[np.intp] = self.members.nonzero()[0]
+        self.gap_surfaces = self.mode.sides.nonzero()[0]
         self._inward = -self.mode.sides[self.gap_surfaces].astype(np.float64)
 
     def fixed_velocity(self) -> Vector:
