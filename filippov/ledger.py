@@ -4,6 +4,8 @@ Where few coordinates change their velocity at a switch, a state and a velocity 
 repetition (n = 100 000 and 2000 segments: gigabytes). A ledger keeps for each coordinate the line it is on, and each entry says
 which coordinates go over to a new line. Any state is re-derived from the nearest checkpoint by the same operations that
 carried the motion, so to the same bits.
+
+The lines run in a time s of their own, in which few of them change at a switch; a clock says how s follows t.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,38 @@ from filippov.arguments import Matrix, Vector
 from filippov.pieces import Piece
 from filippov.switching import Mode
 
-__all__ = ["Entry", "Ledger", "LedgerMode", "LedgerPiece", "LedgerPlace", "Lines"]
+__all__ = ["Clock", "Entry", "Ledger", "LedgerMode", "LedgerPiece", "LedgerPlace", "Lines"]
+
+_Times = TypeVar("_Times", float, Vector)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How t and a path's own time s run together from one vertex to the next: t = t_k + (s - s_k) lapse.
+
+    Attributes
+    ----------
+    t, own : float
+        t_k and s_k.
+    lapse : float
+        dt/ds.
+    """
+
+    t: float
+    own: float
+    lapse: float = 1.0
+
+    @property
+    def _plain(self) -> bool:  # s is t itself, and rounds like it
+        return self.own == self.t and self.lapse == 1.0
+
+    def own_at(self, t: _Times) -> _Times:
+        """Return s at a time t, or at several."""
+        return t if self._plain else self.own + (t - self.t) / self.lapse
+
+    def when(self, own: float) -> float:
+        """Return t at s."""
+        return own if self._plain else self.t + (own - self.own) * self.lapse
 
 
 @dataclass(frozen=True)
@@ -28,11 +62,12 @@ class Entry:
 
     Attributes
     ----------
-    t : float
+    clock : Clock
+        From this vertex on.
     moved : (k,) int array
         Coordinates that take a new velocity.
     velocity : (k,) array
-        Their new velocities.
+        Their new velocities dx/ds.
     turned : (m,) int array
         Surfaces whose side changes.
     sides : (m,) int8 array
@@ -43,7 +78,7 @@ class Entry:
         By how much.
     """
 
-    t: float
+    clock: Clock
     moved: NDArray[np.int32]
     velocity: Vector
     turned: NDArray[np.int32]
@@ -59,38 +94,38 @@ class Entry:
 
 
 class Lines:
-    """The line that each coordinate is on, x_j(t) = x_j + (t - t_j) v_j, and the side of each surface.
+    """The line that each coordinate is on, x_j(s) = x_j + (s - s_j) v_j, and the side of each surface.
 
     Parameters
     ----------
-    x, t, v : (n,) arrays
+    x, s, v : (n,) arrays
     sides : (m,) int8 array
     """
 
-    __slots__ = ("sides", "t", "v", "x")
+    __slots__ = ("s", "sides", "v", "x")
 
-    def __init__(self, x: Vector, t: Vector, v: Vector, sides: NDArray[np.int8]) -> None:
-        self.x, self.t, self.v, self.sides = x, t, v, sides
+    def __init__(self, x: Vector, s: Vector, v: Vector, sides: NDArray[np.int8]) -> None:
+        self.x, self.s, self.v, self.sides = x, s, v, sides
 
     def copy(self) -> Lines:
         """Return an independent copy."""
-        return Lines(self.x.copy(), self.t.copy(), self.v.copy(), self.sides.copy())
+        return Lines(self.x.copy(), self.s.copy(), self.v.copy(), self.sides.copy())
 
-    def at(self, t: float) -> Vector:
-        """Return the whole state at t, (n,)."""
-        state: Vector = self.x + (t - self.t) * self.v
+    def at(self, s: float) -> Vector:
+        """Return the whole state at s, (n,)."""
+        state: Vector = self.x + (s - self.s) * self.v
         return state
 
-    def at_some(self, indices: NDArray[np.integer], t: float) -> Vector:
-        """Return some coordinates at t."""
-        state: Vector = self.x[indices] + (t - self.t[indices]) * self.v[indices]
+    def at_some(self, indices: NDArray[np.integer], s: float) -> Vector:
+        """Return some coordinates at s."""
+        state: Vector = self.x[indices] + (s - self.s[indices]) * self.v[indices]
         return state
 
     def apply(self, entry: Entry) -> None:
         """Go over to the lines of an entry."""
         moved = entry.moved
-        self.x[moved] = self.at_some(moved, entry.t)
-        self.t[moved] = entry.t
+        self.x[moved] = self.at_some(moved, entry.clock.own)
+        self.s[moved] = entry.clock.own
         self.v[moved] = entry.velocity
         self.x[entry.shifted] += entry.shift
         self.sides[entry.turned] = entry.sides
@@ -109,16 +144,19 @@ class Ledger:
         At the start; the ledger goes on with them as its `head`.
     codimension : int
         Codimension of the sliding set at the start.
+    clock : Clock
+        From the start on.
     """
 
-    def __init__(self, lines: Lines, codimension: int) -> None:
+    def __init__(self, lines: Lines, codimension: int, clock: Clock) -> None:
         self.head = lines
+        self._clock = clock
         self.entries: list[Entry] = []
         self.codimensions = [codimension]
         self._marks = [0]
         self._checkpoints = [lines.copy()]
         self._since = 0
-        self._limit = lines.x.nbytes + lines.t.nbytes + lines.v.nbytes + lines.sides.nbytes
+        self._limit = lines.x.nbytes + lines.s.nbytes + lines.v.nbytes + lines.sides.nbytes
         self._cursor: tuple[int, Lines] | None = None
 
     @property
@@ -134,6 +172,10 @@ class Ledger:
     def entry(self, number: int) -> Entry:
         """Return an entry by its number, from 1 on."""
         return self.entries[number - 1]
+
+    def clock(self, number: int) -> Clock:
+        """Return the clock after entry `number`."""
+        return self.entry(number).clock if number else self._clock
 
     @property
     def nbytes(self) -> int:
@@ -167,7 +209,12 @@ class Ledger:
 
     def state(self, number: int, t: float) -> Vector:
         """Return a fresh copy of the state at t on the lines of entry `number`, (n,)."""
-        return self.lines(number).at(t)
+        return self.lines(number).at(self.clock(number).own_at(t))
+
+    def velocity(self, number: int) -> Vector:
+        """Return a fresh copy of the velocity dx/dt on the lines of entry `number`, (n,)."""
+        velocity: Vector = self.lines(number).v / self.clock(number).lapse
+        return velocity
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the cursor out."""
@@ -206,13 +253,13 @@ class LedgerPiece(Piece):
     def state(self, t: Vector) -> Matrix:
         """Return x at times t (m,), shape (n, m)."""
         lines = self.ledger.lines(self.number)
-        times = np.atleast_1d(np.asarray(t, dtype=np.float64))
-        states: Matrix = lines.x[:, None] + (times - lines.t[:, None]) * lines.v[:, None]
+        own = self.ledger.clock(self.number).own_at(np.atleast_1d(np.asarray(t, dtype=np.float64)))
+        states: Matrix = lines.x[:, None] + (own - lines.s[:, None]) * lines.v[:, None]
         return states
 
     def velocity(self, t: Vector) -> Matrix:
         """Return the constant velocity once for each time, shape (n, m)."""
-        return np.repeat(self.ledger.lines(self.number).v[:, None], np.size(t), axis=1)
+        return np.repeat(self.ledger.velocity(self.number)[:, None], np.size(t), axis=1)
 
 
 class LedgerMode(Mode):

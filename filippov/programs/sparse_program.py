@@ -28,23 +28,24 @@ BLOCK = 16
 
 
 class SparseBoxProgram:
-    """Minimise v'Kv/2 over the members, lower <= v <= upper, v fixed elsewhere; kept solved from switch to switch.
+    """Minimise v'Kv/2 + c'v over the members, lower <= v <= upper, v fixed elsewhere; kept solved from switch to switch.
 
-    The members are the basis F, where w = Kv is kept at zero, and the coordinates `held` given to `settle`, each at one of
-    its bounds. All else is as in `filippov.programs.box_program.BoxProgram`, for c = 0, except that v and w are known only where
-    something changed.
+    The members are the basis F, where w = Kv + c is kept at zero, and the coordinates `held` given to `settle`, each at one of
+    its bounds. All else is as in `filippov.programs.box_program.BoxProgram`, except that v and w are known only where something
+    changed. Between two calls the owner may set c and the bounds of what is not a member.
 
     Parameters
     ----------
     rows : SparseRows
         K; only its block on the members must be positive definite, which is proved each time.
-    lower, upper : (n,) arrays
+    c : (n,) array
+    lower, upper : (n,) arrays, may hold infinities
     v : (n,) array
         Every coordinate at one of its bounds: the basis is empty.
     """
 
-    def __init__(self, rows: SparseRows, lower: Vector, upper: Vector, v: Vector) -> None:
-        self.rows, self.lower, self.upper = rows, lower, upper
+    def __init__(self, rows: SparseRows, c: Vector, lower: Vector, upper: Vector, v: Vector) -> None:
+        self.rows, self.c, self.lower, self.upper = rows, c.copy(), lower.copy(), upper.copy()
         self.v = v.copy()
         self.w = np.empty(rows.size)  # right at members only, and only during `settle`
         self.basis: NDArray[np.bool_] = np.zeros(rows.size, dtype=bool)
@@ -53,24 +54,35 @@ class SparseBoxProgram:
         self._row_sums = np.add.reduceat(np.abs(rows.data), rows.indptr[:-1])
         # A diagonally dominant matrix is positive definite, and so are all its blocks.
         self._definite = bool(np.all(2.0 * rows.diagonal > (1.0 + 1e-12) * self._row_sums))
-        self._largest = float(np.max(np.maximum(np.abs(lower), np.abs(upper))))
+        self._largest = float(np.max(np.abs(v)))  # of all v so far
         self._direction = np.zeros(rows.size)
         self._touched: list[Indices] = []
         self._held: Indices = np.empty(0, dtype=np.intp)
 
     def error(self, indices: Indices) -> Vector:
         """Return an estimate of the rounding error of w: eps times the absolute terms, the solution's error with it."""
-        return 8.0 * EPS * max(16, self.count) * self._row_sums[indices] * self._largest
+        return 2.0 * max(16, self.count) * self._rounding(indices)
 
-    def settle(self, held: Indices) -> tuple[Indices, Indices, Vector, Indices]:
+    def _rounding(self, indices: Indices) -> Vector:
+        """Return a few units of rounding in w: as good as w can be evaluated."""
+        return 4.0 * EPS * (self._row_sums[indices] * self._largest + np.abs(self.c[indices]))
+
+    def rates(self, indices: Indices) -> Vector:
+        """Return K v at some coordinates; exactly -c on the basis."""
+        return np.where(self.basis[indices], -self.c[indices], self.rows.times(indices, self.v))
+
+    def _multipliers(self, indices: Indices) -> Vector:
+        return self.rows.times(indices, self.v) + self.c[indices]
+
+    def settle(self, held: Indices) -> tuple[Indices, Indices, Indices]:
         """Solve the program on the basis and `held`.
 
         Returns
         -------
         touched : int array
             Where v may have changed.
-        changed, w : int and float arrays
-            All rows that meet those, and K v there (exactly 0 on the basis).
+        changed : int array
+            All coordinates whose rows meet those.
         held : int array
             The members that were in question: `held` and what came out of the basis.
 
@@ -83,7 +95,7 @@ class SparseBoxProgram:
         if held.size and not self._definite:
             self._prove_definite(held)
         self._touched, self._held = [held], held
-        self.w[held] = self.rows.times(held, self.v)
+        self.w[held] = self._multipliers(held)
         pending = self._violations()
         if pending.size > BLOCK:
             self._exchange_blocks()
@@ -95,12 +107,11 @@ class SparseBoxProgram:
             for j in pending.tolist():
                 waiting.discard(j)
                 self._relax(j, waiting)
-            touched, changed, w = self._refine()
+            touched, changed = self._refine()
             self._absorb_degenerate()
             pending = self._violations()
             if not pending.size and self._within_bounds(touched):
-                w[self.basis[changed]] = 0.0
-                return touched, changed, w, self._held
+                return touched, changed, self._held
         raise SelectionError(
             f"the selection's sign conditions fail at coordinates {pending.tolist()}: its curvature matrix is not positive "
             "definite to working precision"
@@ -159,25 +170,25 @@ class SparseBoxProgram:
         if not np.any(self._held == i):
             self._held = np.append(self._held, i)
 
-    def _refine(self) -> tuple[Indices, Indices, Vector]:
-        """Return touched coordinates, changed rows and w there, after correcting v on the basis until w is rounding."""
+    def _refine(self) -> tuple[Indices, Indices]:
+        """Return touched coordinates and changed rows, after correcting v on the basis until w is rounding."""
         touched = self.rows.distinct(np.concatenate(self._touched))
         changed = self.rows.neighbours(touched) if touched.size else touched
-        w = self.rows.times(changed, self.v)
+        w = self._multipliers(changed)
+        self._largest = float(np.max(np.abs(self.v[touched]), initial=self._largest))
         for _ in range(3):
             on = self.basis[changed]
-            residual = np.abs(w[on])
-            if np.all(residual <= 4.0 * EPS * self._row_sums[changed[on]] * self._largest):
+            if np.all(np.abs(w[on]) <= self._rounding(changed[on])):
                 break
             where, z = self.factor.solve_at(changed[on], w[on])
             self.v[where] -= z
             touched = self.rows.distinct(np.concatenate([touched, where]))
             changed = self.rows.neighbours(touched)
-            w = self.rows.times(changed, self.v)
+            w = self._multipliers(changed)
         self._touched = [touched]
         held_rows = np.searchsorted(changed, self._held)
         self.w[self._held] = w[held_rows]
-        return touched, changed, w
+        return touched, changed
 
     def _absorb_degenerate(self) -> None:
         """Take held coordinates with zero multiplier into the basis: they stay on their surface (they slide)."""
@@ -232,6 +243,7 @@ class SparseBoxProgram:
         self.v[j] += sense * step
         self.w[watched] += step * drift
         self._touched.append(free)
+        self._largest = max(self._largest, float(np.max(np.abs(self.v[free]), initial=abs(self.v[j]))))
         if step == to_zero:
             self._enter(j)
             return False
@@ -254,16 +266,18 @@ class SparseBoxProgram:
         v, basis, held = self.v.copy(), self.basis.copy(), self._held
         members = np.union1d(self.factor.members(), held)
         free = basis[members] | np.isin(members, self._violations())
-        fewest, patience = np.inf, 5
+        largest, fewest, patience = self._largest, np.inf, 5
         while patience > 0:
             F = members[free]
             self.factor.refactor(F)
             at_bound = members[~free]
-            # A coordinate that enters is relaxed from where it is: K_FF dv = -(K v)_F.
-            where, z = self.factor.solve_at(F, self.rows.times(F, self.v))
+            # A coordinate that enters is relaxed from where it is: K_FF dv = -w_F.
+            where, z = self.factor.solve_at(F, self._multipliers(F))
             self.v[where] -= z
-            w = self.rows.times(at_bound, self.v)
-            low, high = self.v[F] < self.lower[F] * (1 + 1e-12), self.v[F] > self.upper[F] * (1 + 1e-12)
+            self._largest = float(np.max(np.abs(self.v[F]), initial=largest))
+            w = self._multipliers(at_bound)
+            slack = 1e-12 * self._largest
+            low, high = self.v[F] < self.lower[F] - slack, self.v[F] > self.upper[F] + slack
             at_upper = self.v[at_bound] >= self.upper[at_bound]
             wrong = np.where(at_upper, w > self.error(at_bound), w < -self.error(at_bound))
             count = int(np.sum(low) + np.sum(high) + np.sum(wrong))
@@ -280,5 +294,5 @@ class SparseBoxProgram:
             now[np.flatnonzero(free)[low | high]] = False
             now[np.flatnonzero(~free)[wrong]] = True
             free = now
-        self.v, self.basis, self._held = v, basis, held
+        self.v, self.basis, self._held, self._largest = v, basis, held, largest
         self.factor.refactor(np.flatnonzero(basis))

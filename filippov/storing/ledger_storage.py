@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.errors import InvalidInputError
-from filippov.ledger import Entry, Ledger, LedgerMode, LedgerPiece, LedgerPlace, Lines
+from filippov.ledger import Clock, Entry, Ledger, LedgerMode, LedgerPiece, LedgerPlace, Lines
 from filippov.pieces import Segment
 from filippov.switching import Switch
 
@@ -22,7 +22,9 @@ LEDGER_LAYOUT: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
     "ledger_x": ("f8", ("dim",)),
     "ledger_v": ("f8", ("dim",)),
     "ledger_side": ("i", ("dim",)),
-    "ledger_t": ("f8", ("entries",)),
+    "ledger_t": ("f8", ("lines",)),
+    "ledger_own": ("f8", ("lines",)),
+    "ledger_lapse": ("f8", ("lines",)),
     "ledger_codimension": ("i", ("lines",)),
     "ledger_moved": ("i", ("moved",)),
     "ledger_velocity": ("f8", ("moved",)),
@@ -59,7 +61,9 @@ def pack_ledger(
     """Add the arrays of `LEDGER_LAYOUT`, and of the pieces' spans, to those of a trajectory."""
     start, entries = ledger.first, ledger.entries
     arrays["ledger_x"], arrays["ledger_v"], arrays["ledger_side"] = start.x, start.v, start.sides
-    arrays["ledger_t"] = np.array([entry.t for entry in entries])
+    clocks = [ledger.clock(number) for number in range(ledger.last + 1)]
+    for name in ("t", "own", "lapse"):
+        arrays[f"ledger_{name}"] = np.array([getattr(clock, name) for clock in clocks])
     arrays["ledger_codimension"] = np.array(ledger.codimensions, dtype=np.int32)
     empty = {"velocity": np.float64, "shift": np.float64, "sides": np.int8}
     for where, what in _PAIRS:
@@ -87,7 +91,7 @@ def check_ledger(arrays: Mapping[str, NDArray[Any]]) -> None:
     InvalidInputError
         Naming the first array that does not.
     """
-    dim, entries = arrays["ledger_x"].size, arrays["ledger_t"].size
+    dim, entries = arrays["ledger_x"].size, arrays["ledger_moved_count"].size
     if arrays["ledger_codimension"].size != entries + 1 or np.any(arrays["ledger_codimension"] < 0):
         raise InvalidInputError("ledger_codimension must not be negative, one more than there are entries")
     for where, _ in _PAIRS:
@@ -96,6 +100,11 @@ def check_ledger(arrays: Mapping[str, NDArray[Any]]) -> None:
             raise InvalidInputError(f"ledger_{where}_count must add up to the number of ledger_{where}")
         if np.any((indices < 0) | (indices >= dim)):
             raise InvalidInputError(f"ledger_{where} must lie below {dim}")
+    if np.any(arrays["ledger_lapse"] <= 0.0):
+        raise InvalidInputError("ledger_lapse must be positive")
+    if np.any(np.diff(arrays["ledger_t"]) < 0.0):
+        raise InvalidInputError("ledger_t must not decrease")
+    _check_reach(arrays)
     for name in ("switch_number", "piece_number", "mode_number"):
         if np.any((arrays[name] < 0) | (arrays[name] > entries)):
             raise InvalidInputError(f"{name} must lie within [0, {entries}]")
@@ -104,23 +113,45 @@ def check_ledger(arrays: Mapping[str, NDArray[Any]]) -> None:
             raise InvalidInputError(f"{name} must be -1, 0 or 1")
 
 
+def _check_reach(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise unless all states and velocities that can be derived are finite, by a bound on them."""
+
+    def largest(*names: str) -> float:
+        return max(float(np.abs(arrays[name]).max(initial=0.0)) for name in names)
+
+    with np.errstate(over="ignore"):
+        lapse = float(arrays["ledger_lapse"].min())
+        own = largest("ledger_own") + np.float64(2.0 * largest("ledger_t", "piece_span", "switch_t")) / lapse
+        speed = largest("ledger_v", "ledger_velocity") / min(lapse, 1.0)
+        way = 2.0 * own * speed * arrays["ledger_t"].size
+        reach = largest("ledger_x") + float(np.abs(arrays["ledger_shift"]).sum()) + way
+    if not np.isfinite(reach):
+        raise InvalidInputError(
+            "ledger_velocity, ledger_shift and the times must be so small that no state overflows"
+        )
+
+
 def unpack_ledger(arrays: Mapping[str, NDArray[Any]]) -> Ledger:
     """Return the ledger that `pack_ledger` took apart, its checkpoints made again."""
     x = np.array(arrays["ledger_x"], dtype=np.float64)
+    clocks = [
+        Clock(*row)
+        for row in zip(*(arrays[f"ledger_{name}"].tolist() for name in ("t", "own", "lapse")), strict=True)
+    ]
     lines = Lines(
         x,
-        np.full(x.size, float(arrays["start_t"])),
+        np.full(x.size, clocks[0].own),
         np.array(arrays["ledger_v"], dtype=np.float64),
         np.array(arrays["ledger_side"], dtype=np.int8),
     )
     codimensions = arrays["ledger_codimension"].tolist()
-    ledger = Ledger(lines, codimensions[0])
+    ledger = Ledger(lines, codimensions[0], clocks[0])
     parts: dict[str, list[NDArray[Any]]] = {}
     for where, what in _PAIRS:
         ends = np.cumsum(arrays[f"ledger_{where}_count"])[:-1]
         parts[where] = np.split(arrays[f"ledger_{where}"].astype(np.int32), ends)
         parts[what] = np.split(arrays[f"ledger_{what}"], ends)
-    for k, t in enumerate(arrays["ledger_t"].tolist()):
-        entry = Entry(t, **{name: part[k] for name, part in parts.items()})
+    for k, clock in enumerate(clocks[1:]):
+        entry = Entry(clock, **{name: part[k] for name, part in parts.items()})
         ledger.record(entry, codimensions[k + 1])
     return ledger

@@ -1,239 +1,181 @@
-"""Closed-form motion of the sign flow of a sparse quadratic: a switch costs what it touches, not n.
-
-f = x'Hx/2 - b'x with H sparse. At a switch a few coordinates change their velocity: the new one and those that slide with it,
-as far as H connects them. Their neighbours' rates change, and only those neighbours' hit times. Every coordinate is known by the
-line that it is on; nothing of size n is formed between the start and the moment when somebody asks for a state.
-"""
+"""Closed-form motions of sparse quadratics: the sign flow, and greedy coordinate descent's flow in the time of its level."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Vector
-from filippov.errors import FilippovError, InvalidInputError
-from filippov.ledger import Entry, Ledger, LedgerMode, LedgerPiece, LedgerPlace, Lines
-from filippov.pieces import Piece
-from filippov.programs.bordered_factor import SparseRows
+from filippov.errors import InvalidInputError
+from filippov.ledger import LedgerMode
 from filippov.programs.sparse_program import SparseBoxProgram
-from filippov.rounding import EPS
-from filippov.system import Candidate, Motion
-from flows.faces import FaceCandidate, FaceFamily, SignFace, SignFaces
-from flows.motions.hit_queue import HitQueue
-from flows.motions.linear_motion import GAP_TOLERANCE
+from flows.faces import FaceFamily, GreedyFace, GreedyFaces, SignFace, SignFaces
+from flows.motions.sparse_polyline import Indices, SparsePolyline
 from flows.objectives import Quadratic
 
-__all__ = ["SparseSignMotion", "sparse_motion"]
-
-Indices = NDArray[np.intp]
+__all__ = ["SparseGreedyMotion", "SparseSignMotion", "sparse_motion"]
 
 
-def sparse_motion(objective: Quadratic, family: FaceFamily, t: float, x: Vector) -> SparseSignMotion:
+def sparse_motion(objective: Quadratic, family: FaceFamily, t: float, x: Vector) -> SparsePolyline:
     """Return the motion of a norm flow of a sparse quadratic.
 
     Raises
     ------
     InvalidInputError
-        If the norm is not l_inf, weighted or not.
+        If the norm is neither l_inf nor l1, weighted or not.
     """
-    if not isinstance(family, SignFaces):
-        raise InvalidInputError(
-            f"objective must have a dense Q in this norm, got {objective!r}: only the l_inf flow takes a sparse one"
-        )
-    return SparseSignMotion(objective, family, t, x)
+    if isinstance(family, SignFaces):
+        return SparseSignMotion(objective, family.weights, t, x)
+    if isinstance(family, GreedyFaces):
+        return SparseGreedyMotion(objective, family.weights, t, x)
+    raise InvalidInputError(
+        f"objective must have a dense Q in this norm, got {objective!r}: only the l_inf and l1 flows take a sparse one"
+    )
 
 
-class LedgerCandidate(FaceCandidate):
-    """The one way to go on, whose velocity and face are derived from the ledger if somebody asks.
-
-    Parameters
-    ----------
-    mode : LedgerMode
-    family : SignFaces
-    """
-
-    def __init__(self, mode: LedgerMode, family: SignFaces) -> None:
-        # A frozen dataclass sets its fields this way; `velocity` and `face` are properties instead.
-        object.__setattr__(self, "mode", mode)
-        object.__setattr__(self, "number", mode.number)
-        object.__setattr__(self, "ledger", mode.ledger)
-        object.__setattr__(self, "weights", family.weights)
-
-    mode: LedgerMode
-    number: int
-    ledger: Ledger
-    weights: Vector
-
-    @property
-    def velocity(self) -> Vector:
-        """The velocity, (n,)."""
-        return self.ledger.lines(self.number).v.copy()
-
-    @property
-    def face(self) -> SignFace:
-        """The face that it starts."""
-        return SignFace(self.weights, self.mode.sides, self.mode.resting)
-
-
-class SparseSignMotion(Motion):
-    """A polyline in many dimensions, one vertex a switch, kept in a ledger.
+class SparseSignMotion(SparsePolyline):
+    """The sign flow x_i' in -weight_i Sgn(g_i): its own time is t.
 
     Parameters
     ----------
     objective : Quadratic
-        Sparse; positive definite on what slides, which is proved at each switch.
-    family : SignFaces
+    weights : (n,) array
     t, x
         Start.
     """
 
-    def __init__(self, objective: Quadratic, family: SignFaces, t: float, x: Vector) -> None:
-        self.objective, self.family, self.t = objective, family, t
-        self.rows = SparseRows(objective.Q)
-        self.b = objective.b
-        weights = family.weights
-        self._sizes = np.add.reduceat(np.abs(self.rows.data), self.rows.indptr[:-1])
-        self._terms = int(np.max(np.diff(self.rows.indptr)))
-        self._extent = float(np.max(np.abs(x)))
-        g = objective.grad(x)
-        self.nfev += 1
-        v = -np.where(g >= 0, 1.0, -1.0) * weights
-        self.program = SparseBoxProgram(self.rows, -weights, weights, v)
-        self.queue = HitQueue(x.size)
-        everywhere = np.arange(x.size)
-        self._g, self._g_time, self._rate = g, np.full(x.size, t), self.rows.times(everywhere, v)
-        self._near: Indices = np.flatnonzero(np.abs(g) <= self._error(everywhere))
-        self._group: Indices = np.empty(0, dtype=np.intp)
-        self._start = x.copy()
-        self.ledger: Ledger | None = None
-        self.number = -1
-        self._changed: Indices = everywhere
-        self._resting = False
+    def __init__(self, objective: Quadratic, weights: Vector, t: float, x: Vector) -> None:
+        super().__init__(objective, weights, t, x)
+        v = -np.where(self.g >= 0, 1.0, -1.0) * weights
+        near = np.flatnonzero(np.abs(self.g) <= self._gradient_errors(self.everywhere))
+        self._begin(SparseBoxProgram(self.rows, np.zeros(x.size), -weights, weights, v), t, near)
 
-    @property
-    def x(self) -> Vector:  # type: ignore[override]
-        """The state, (n,): formed anew each time."""
-        if self.ledger is None or self.number < 0:
-            return self._start.copy()
-        return self.ledger.state(self.number, self.t)
+    def _rests(self) -> bool:
+        return self.program.count == self.everywhere.size
 
-    def place(self) -> Vector | Callable[[], Vector]:
-        """Return a function that derives the state from the ledger."""
-        if self.ledger is None or self.number < 0:
-            return self._start.copy()
-        return LedgerPlace(self.ledger, self.number, self.t)
+    def _hold(self, held: Indices) -> None:
+        """Leave the bounds as they are, those of the velocity."""
 
-    def _error(self, indices: Indices) -> Vector:
-        """Return the gradient components that count as zero: their rounding error, as in `LinearMotion`.
+    def _lapse(self) -> float:
+        return 1.0
 
-        The extent is that of the coordinates where their velocity changed: between, a line has no extreme.
-        """
-        size = self._sizes[indices] * self._extent + np.abs(self.b[indices])
-        return GAP_TOLERANCE * EPS * np.sqrt(self._terms) * size
+    def _codimension(self) -> int:
+        return self.program.count
 
-    def candidates(self) -> Sequence[Candidate]:
-        """Settle the box program on the sliding coordinates and those just reached, and write down what changes."""
-        program, t = self.program, self.t
-        near = self._near
-        g = self._g[near] + (t - self._g_time[near]) * self._rate[near]
-        held = np.union1d(self._group, near[np.abs(g) <= self._error(near)])
-        touched, self._changed, self._w, held = program.settle(held)
-        n = program.v.size
-        self._resting = program.count == n
-        if self._resting:
-            program.v[:] = 0.0
-            touched = self._changed = np.arange(n)
-            self._w = np.zeros(n)
-        self._near = held[~program.basis[held]]
-        sides = np.sign(program.v[held]).astype(np.int8)
-        sides[program.basis[held]] = 0
-        if self.ledger is None:
-            self.ledger = self._open(held, sides)
-            number = 0
-        else:
-            head = self.ledger.head
-            moved = touched[program.v[touched] != head.v[touched]]
-            turns = head.sides[held] != sides
-            entry = Entry(
-                t,
-                moved.astype(np.int32),
-                program.v[moved],
-                held[turns].astype(np.int32),
-                sides[turns],
-                *self._correction(head, moved),
-            )
-            number = self.ledger.record(entry, program.count)
-            self._extent = max(self._extent, float(np.max(np.abs(head.x[moved]), initial=0.0)))
-        return [LedgerCandidate(LedgerMode(self.ledger, number, self._resting), self.family)]
+    def _sides(self, indices: Indices) -> NDArray[np.int8]:
+        return np.where(self.program.basis[indices], 0, np.sign(self.program.v[indices])).astype(np.int8)
 
-    def _open(self, held: Indices, sides: NDArray[np.int8]) -> Ledger:
-        """Return the ledger with the start's lines."""
-        v = self.program.v.copy()
-        all_sides = np.sign(v).astype(np.int8)
-        all_sides[held] = sides
-        self._changed = np.arange(v.size)
-        self._w = self.rows.times(self._changed, v)
-        self._w[self.program.basis] = 0.0
-        x = self._start.copy()
-        on = np.flatnonzero(self.program.basis)
-        where, z = self.program.factor.solve_at(on, self._g[on])
-        x[where] -= z
-        return Ledger(Lines(x, np.full(v.size, self.t), v, all_sides), self.program.count)
+    def _turning(self, held: Indices) -> Indices:
+        return held
 
-    def _correction(self, head: Lines, moved: Indices) -> tuple[NDArray[np.int32], Vector]:
-        """Return (coordinates, displacement): a Newton step to g = 0 on the basis where it was touched.
+    def _gaps(self, indices: Indices, g: Vector) -> Vector:
+        return np.abs(g)
 
-        Also computes g on all changed rows, from x itself: nothing accumulates.
-        """
-        changed, t = self._changed, self.t
-        columns, values, begins = self.rows.gather(changed)
-        if columns.size:
-            g = np.add.reduceat(values * head.at_some(columns, t), begins) - self.b[changed]
-        else:
-            g = np.empty(0)
-        on = self.program.basis[changed]
-        off = changed[~on]
-        self._g[off], self._g_time[off] = g[~on], t
-        residual = g[on]
-        size = self._sizes[changed[on]] * self._extent + np.abs(self.b[changed[on]])
-        # A few units of rounding in g are as good as it can be evaluated.
-        if np.all(np.abs(residual) <= 4.0 * EPS * size):
-            return np.empty(0, dtype=np.int32), np.empty(0)
-        where, z = self.program.factor.solve_at(changed[on], residual)
-        return where.astype(np.int32), -z
+    def _gap_errors(self, indices: Indices) -> Vector:
+        return self._gradient_errors(indices)
 
-    def enter(self, candidate: Candidate) -> None:
-        """Take up the lines that `candidates` wrote down; set the hit times of the gaps whose rates changed."""
-        assert isinstance(candidate, LedgerCandidate)
+    def _closing(self, indices: Indices) -> tuple[Vector, Vector]:
+        side = np.sign(self.program.v[indices])
+        return np.maximum(-side * self.g[indices], 0.0), side * self.rate[indices]
+
+    def _first(self) -> tuple[float, Indices]:
+        return self.queue.first()
+
+    def _face(self, mode: LedgerMode) -> SignFace:
+        return SignFace(self.weights, mode.sides, mode.resting)
+
+
+class SparseGreedyMotion(SparsePolyline):
+    """The flow of greedy coordinate descent, on the ties of weight_i |g_i| = M: its own time is -M.
+
+    In t the tie's velocities are coupled by the unit of speed they share, and all change at each switch. In the time of the
+    level they are not: with c_i = sign(g_i) / weight_i, u = dx/ds minimises u'Hu/2 + c'u over c_i u_i <= 0 on the tied
+    coordinates, so that g = M c on those that stay and weight_i |g_i| falls behind on those that leave. That is the simplex problem
+    of the selection rescaled by dt/ds = sum |u_i| / weight_i. The level runs to zero, and is there when the path arrives.
+
+    Parameters
+    ----------
+    objective : Quadratic
+    weights : (n,) array
+    t, x
+        Start.
+    """
+
+    def __init__(self, objective: Quadratic, weights: Vector, t: float, x: Vector) -> None:
+        super().__init__(objective, weights, t, x)
+        sizes = weights * np.abs(self.g)
+        top = int(np.argmax(sizes))
+        self._steepest = np.zeros(2)
+        self._look_at(self.everywhere[top : top + 1])
+        zero = bool(np.all(np.abs(self.g) <= self._gradient_errors(self.everywhere)))
+        level = 0.0 if zero else float(sizes[top])
+        near = np.flatnonzero(level - sizes <= self._gap_errors(self.everywhere))
+        still = np.zeros(x.size)
+        self._begin(SparseBoxProgram(self.rows, still, still, still, still), -level, near)
+
+    def _look_at(self, held: Indices) -> None:
+        """Take note of the sizes that the level's rounding error is measured by: those of what is tied."""
+        sizes = self.weights[held] * np.stack([self._sizes[held], np.abs(self.b[held])])
+        self._steepest = np.maximum(self._steepest, np.max(sizes, axis=1, initial=0.0))
+
+    def _level_error(self) -> float:
+        slope, constant = self._steepest
+        return float(self._rounding * (slope * self._extent + constant))
+
+    def _rests(self) -> bool:
+        return self.own >= 0.0
+
+    def _hold(self, held: Indices) -> None:
+        self._look_at(held)
+        positive = self._gradient(held) >= 0.0
+        program = self.program
+        program.c[held] = np.where(positive, 1.0, -1.0) / self.weights[held]
+        program.lower[held] = np.where(positive, -np.inf, 0.0)
+        program.upper[held] = np.where(positive, 0.0, np.inf)
+
+    def _lapse(self) -> float:
+        tied = self.program.factor.members()
+        return 1.0 if self._rests() else float(np.sum(np.abs(self.program.v[tied]) / self.weights[tied]))
+
+    def _codimension(self) -> int:
+        return self.everywhere.size if self._rests() else self.program.count - 1
+
+    def _sides(self, indices: Indices) -> NDArray[np.int8]:
+        if self._rests():
+            return np.zeros(indices.size, dtype=np.int8)
+        alone = self.program.count == 1
+        return np.where(self.program.basis[indices], 1 if alone else 0, -1).astype(np.int8)
+
+    def _turning(self, held: Indices) -> Indices:
         assert self.ledger is not None
-        self.number = candidate.number
-        gaps = self._changed  # what turned is among them
-        self._rate[gaps] = self._w
-        side = self.ledger.head.sides[gaps].astype(np.float64)
-        gap = np.maximum(-side * self._g[gaps], 0.0)
-        closing = side * self._rate[gaps] > 0.0
-        early, due = np.full(gaps.size, np.inf), np.full(gaps.size, np.inf)
-        where = gaps[closing]
-        speed = np.abs(self._rate[where])
+        if self.program.count > 1 and self.ledger.codimensions[-1] > 0:
+            return held
+        return np.union1d(held, self.program.factor.members())  # one that leads alone is on a side of its own
+
+    def _gaps(self, indices: Indices, g: Vector) -> Vector:
+        return -self.own - self.weights[indices] * np.abs(g)
+
+    def _gap_errors(self, indices: Indices) -> Vector:
+        return self.weights[indices] * self._gradient_errors(indices) + self._level_error()
+
+    def _closing(self, indices: Indices) -> tuple[Vector, Vector]:
+        """Return M - y or M + y, y = weight g, whichever is zero first."""
+        y, rate = self.weights[indices] * self.g[indices], self.weights[indices] * self.rate[indices]
+        gaps = np.maximum(-self.own + np.stack([-y, y]), 0.0)
+        speeds = np.stack([1.0 + rate, 1.0 - rate])
+        times = np.full(gaps.shape, np.inf)
         with np.errstate(over="ignore"):
-            due[closing] = self._g_time[where] + gap[closing] / speed
-            early[closing] = self._g_time[where] + np.maximum(gap[closing] - self._error(where), 0.0) / speed
-        self.queue.update(gaps, early, due)
+            np.divide(gaps, speeds, out=times, where=speeds > 0.0)
+        nearer = np.argmin(times, axis=0)[None, :]
+        return np.take_along_axis(gaps, nearer, 0)[0], np.take_along_axis(speeds, nearer, 0)[0]
 
-    def advance(self, t_bound: float) -> Piece | None:
-        """Go straight to the first gap that closes, or to t_bound."""
+    def _first(self) -> tuple[float, Indices]:
+        """Return the next event; what is due when the level is zero to rounding is so at the arrival, s = 0."""
+        own, group = self.queue.first()
+        return (own, group) if own < -self._level_error() else (0.0, group[:0])
+
+    def _face(self, mode: LedgerMode) -> GreedyFace:
         assert self.ledger is not None
-        start, end = self.t, t_bound
-        self.at_switch = False
-        self._group = np.empty(0, dtype=np.intp)
-        if not self._resting:
-            first, group = self.queue.first()
-            first = max(first, start)
-            if first < t_bound:
-                self.at_switch, end, self._group = True, first, group
-        self.t = end
-        if not np.isfinite(self._extent):
-            raise FilippovError(f"the state overflows at t = {self.t:g}")
-        return LedgerPiece(self.ledger, self.number, start, end) if end > start else None
+        x = self.ledger.state(mode.number, self.ledger.clock(mode.number).t)
+        signs = np.where(mode.sides >= 0, np.where(self.objective.grad(x) >= 0.0, 1, -1), 0).astype(np.int8)
+        return GreedyFace(self.weights, signs, mode.resting)

@@ -46,10 +46,13 @@ class L1(Norm):
         slack = as_tolerance(tol, gradient.size)
         sizes = np.abs(gradient)
         tied = sizes >= np.max(sizes) - slack
-        basis = np.eye(gradient.size)
         if np.any(tied & (sizes <= slack)):
+            basis = np.eye(gradient.size)
             return Hull(np.vstack([basis, -basis]))
-        return Hull(-np.sign(gradient[tied])[:, None] * basis[tied] + 0.0)
+        indices = np.flatnonzero(tied)
+        vertices = np.zeros((indices.size, gradient.size))
+        vertices[np.arange(indices.size), indices] = -np.sign(gradient[indices])
+        return Hull(vertices)
 
 
 @dataclass(frozen=True)

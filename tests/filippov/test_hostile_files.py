@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from filippov import InvalidInputError, OtherInputWarning, Trajectory, solve
 from filippov.storing.npz import read_npz, write_npz
@@ -27,6 +28,8 @@ from flows import NormalizedFlow, Quadratic, SignFlow
 FLOW = SignFlow(Quadratic([[2.0, 0.5], [0.5, 1.0]], [1.0, -0.3]))
 PATH = solve(FLOW, (0, 6), [1.0, -2.0], events=lambda t, x: x[0])
 CURVED = solve(NormalizedFlow(FLOW.objective), (0, 1), [1.0, -2.0])
+CHAIN = 2.5 * np.eye(6) - np.eye(6, k=1) - np.eye(6, k=-1)
+LEDGER = solve(SignFlow(Quadratic(csr_array(CHAIN), CHAIN @ np.arange(6.0))), (0, 9), np.cos(np.arange(6)))
 
 # -- reading ------------------------------------------------------------------------------------------------------------
 
@@ -51,7 +54,7 @@ def outcome(file: Path) -> Trajectory | None:
     return path
 
 
-@pytest.mark.parametrize("path", [PATH, CURVED], ids=["straight", "curved"])
+@pytest.mark.parametrize("path", [PATH, CURVED, LEDGER], ids=["straight", "curved", "ledger"])
 def test_every_flipped_bit_is_refused_or_changes_nothing(path: Trajectory, tmp_path: Path) -> None:
     file = tmp_path / "path.npz"
     path.save(file)
@@ -97,7 +100,7 @@ def mutations(name: str, array: np.ndarray, random: np.random.Generator) -> list
     return found
 
 
-@pytest.mark.parametrize("path", [PATH, CURVED], ids=["straight", "curved"])
+@pytest.mark.parametrize("path", [PATH, CURVED, LEDGER], ids=["straight", "curved", "ledger"])
 def test_arrays_that_do_not_fit_are_refused(path: Trajectory, tmp_path: Path) -> None:
     file, random = tmp_path / "path.npz", np.random.default_rng(0)
     arrays = pack_trajectory(path)
@@ -110,6 +113,20 @@ def test_arrays_that_do_not_fit_are_refused(path: Trajectory, tmp_path: Path) ->
             np.savez(file, **rest, **{name: changed})
             refused += outcome(file) is None
     assert refused > 300
+
+
+def test_ledgers_whose_states_overflow_are_refused(tmp_path: Path) -> None:
+    """States of a ledger are sums and products of what is stored: each number is finite, and they need not be."""
+    arrays, refused = pack_trajectory(LEDGER), set()
+    for name in [name for name in arrays if name.startswith("ledger_") and arrays[name].dtype.kind == "f"]:
+        for at in np.ndindex(arrays[name].shape):
+            for value in (1e308, -1e308, 5e-324):
+                changed = arrays[name].copy()
+                changed[at] = value
+                np.savez(tmp_path / "path.npz", **{**arrays, name: changed})
+                if outcome(tmp_path / "path.npz") is None:
+                    refused.add(name)
+    assert {"ledger_v", "ledger_velocity", "ledger_t"} <= refused
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sparse quadratics and their sign flow: against the dense motion, exact rationals, and the conditions of optimality."""
+"""Sign and greedy flows of sparse quadratics: against the dense motion, exact rationals, and the conditions of optimality."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from rational_flow import sign_flow
+from rational_flow import greedy_flow, sign_flow
 from rational_problems import integer_problems, random_problem, structured_problems
 
 import filippov.programs.bordered_factor as bordered
@@ -17,10 +17,13 @@ import filippov.programs.sparse_program as pivoting
 from filippov import FilippovError, Trajectory, solve
 from filippov.arguments import Matrix, Vector
 from filippov.errors import ChatteringError, InvalidInputError, InvalidTypeError
-from filippov.ledger import Ledger, LedgerPiece
+from filippov.ledger import Clock, Ledger, LedgerPiece
 from filippov.programs.bordered_factor import BorderedFactor, SparseRows
-from flows import GreedyFlow, LInf, NormFlow, Quadratic, SignFlow, Weighted
+from flows import L1, GreedyFlow, LInf, NormFlow, Quadratic, SignFlow, TopK, Weighted
 from flows.motions.hit_queue import HitQueue
+
+FLOWS = [SignFlow, GreedyFlow]
+Flow = type[SignFlow] | type[GreedyFlow]
 
 
 def laplacian(m: int, shift: float = 0.01) -> Any:
@@ -57,10 +60,12 @@ def random_small(trial: int) -> tuple[Matrix, Vector, Vector]:
     return Q, rng.integers(-2, 3, size=n).astype(float), rng.integers(-3, 4, size=n).astype(float)
 
 
-def both(Q: Matrix, b: Vector, x0: Vector, end: float) -> tuple[Trajectory, Trajectory]:
+def both(
+    Q: Matrix, b: Vector, x0: Vector, end: float, flow: Flow = SignFlow
+) -> tuple[Trajectory, Trajectory]:
     return (
-        solve(SignFlow(Quadratic(Q, b)), (0.0, end), x0),
-        solve(SignFlow(Quadratic(sp.csr_array(Q), b)), (0.0, end), x0),
+        solve(flow(Quadratic(Q, b)), (0.0, end), x0),
+        solve(flow(Quadratic(sp.csr_array(Q), b)), (0.0, end), x0),
     )
 
 
@@ -88,9 +93,9 @@ def ledger_of(path: Trajectory) -> Ledger:
     return piece.ledger
 
 
-def first_switches(f: Quadratic, x0: Vector, count: int) -> Trajectory:
+def first_switches(f: Quadratic, x0: Vector, count: int, flow: Flow = SignFlow) -> Trajectory:
     with pytest.raises(ChatteringError) as caught:
-        solve(SignFlow(f), (0.0, 1e3), x0, max_switches=count)
+        solve(flow(f), (0.0, 1e6), x0, max_switches=count)
     assert caught.value.trajectory is not None
     return caught.value.trajectory
 
@@ -98,13 +103,15 @@ def first_switches(f: Quadratic, x0: Vector, count: int) -> Trajectory:
 # -- the motion ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("part", range(4))
-def test_it_goes_where_the_dense_motion_goes(part: int) -> None:
+def test_it_goes_where_the_dense_motion_goes(part: int, flow: Flow) -> None:
     for trial in range(part, 200, 4):
-        assert_same(*both(*random_small(trial), end=30.0))
+        assert_same(*both(*random_small(trial), 30.0, flow))
 
 
-def test_exact_rationals() -> None:
+@pytest.mark.parametrize("flow", FLOWS)
+def test_exact_rationals(flow: Flow) -> None:
     problems = [
         *structured_problems(),
         *integer_problems(5, 1, 12, 5),
@@ -112,14 +119,16 @@ def test_exact_rationals() -> None:
         *(random_problem(6, condition, seed=3) for condition in (10, 1e3)),
     ]
     for problem in problems:
-        exact = sign_flow(problem.Q, problem.b, problem.x0)
+        exact = (sign_flow if flow is SignFlow else greedy_flow)(problem.Q, problem.b, problem.x0)
         Q, b, x0 = problem.floats()
         end = max(1.0, 1.25 * float(exact.times[-1]))
-        path = solve(SignFlow(Quadratic(sp.csr_array(Q), b)), (0.0, end), x0)
+        path = solve(flow(Quadratic(sp.csr_array(Q), b)), (0.0, end), x0)
         assert [s.kind for s in path.switches] == exact.kinds, problem.name
-        assert [s.surfaces for s in path.switches if s.kind != "arrival"] == [
-            changed for changed, kind in zip(exact.changed, exact.kinds, strict=True) if kind != "arrival"
-        ]
+        for switch, changed in zip(path.switches, exact.changed, strict=True):
+            if switch.kind != "arrival":
+                # A coordinate of l1 that is left alone, or joined by others, changes sides and stays: it is named here as well.
+                assert set(changed) <= set(switch.surfaces)
+                assert flow is GreedyFlow or changed == switch.surfaces
         times = [float(t) for t in exact.times]
         size = max(1.0, times[-1], float(np.max(np.abs(x0))))
         np.testing.assert_allclose([s.t for s in path.switches], times[1:], rtol=0, atol=1e-11 * size)
@@ -129,14 +138,15 @@ def test_exact_rationals() -> None:
         assert path.certify(40).ok
 
 
+@pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize(("border", "block"), [(1, 16), (3, 0), (64, 10**9)])
 def test_neither_refactoring_nor_block_exchanges_change_the_path(
-    border: int, block: int, monkeypatch: pytest.MonkeyPatch
+    border: int, block: int, flow: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bordered, "BORDER", border)
     monkeypatch.setattr(pivoting, "BLOCK", block)
     for trial in range(0, 40):
-        assert_same(*both(*random_small(trial), end=30.0))
+        assert_same(*both(*random_small(trial), 30.0, flow))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -149,6 +159,19 @@ def test_a_start_on_many_surfaces(seed: int) -> None:
     dense, sparse = both(Q.toarray(), Q @ x0 - target, x0, 1.0)
     kept = sparse.segments[0].codimension
     assert 20 < kept < 100
+    assert_same(dense, sparse)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_start_on_a_large_tie(seed: int) -> None:
+    """|g| = 2 on 100 of 200 coordinates: some leave at once, and are tied again later."""
+    rng = np.random.default_rng(seed)
+    Q = gram(200, rng, 0.02)
+    x0, target = rng.normal(size=200), 0.3 * rng.normal(size=200)
+    target[:100] = rng.choice([-2.0, 2.0], 100)
+    dense, sparse = both(Q.toarray(), Q @ x0 - target, x0, 3e4, GreedyFlow)
+    assert 20 < sparse.segments[0].codimension < 99
+    assert sparse.switches[-1].kind == "arrival"
     assert_same(dense, sparse)
 
 
@@ -174,10 +197,31 @@ def test_all_at_once() -> None:
     assert rest.arrival_time == 0.0
 
 
-def test_weights() -> None:
-    Q, b, x0 = random_small(1)
-    norm = Weighted(LInf(), np.random.default_rng(1).uniform(0.5, 2.0, b.size))
-    assert_same(*(solve(NormFlow(Quadratic(q, b), norm), (0.0, 20.0), x0) for q in (Q, sp.csr_array(Q))))
+def test_all_tied_from_start_to_arrival() -> None:
+    n = 3000
+    x0 = np.where(np.arange(n) % 3, 2.0, -2.0)
+    path = solve(GreedyFlow(Quadratic(sp.eye_array(n))), (0.0, 7000.0), x0)
+    assert [(s.t, s.kind, s.codimension) for s in path.switches] == [(6000.0, "arrival", n)]
+    np.testing.assert_allclose(path.sol(1500.0), 0.75 * x0, rtol=1e-14)
+    np.testing.assert_array_equal(path.sol(6500.0), 0.0)
+    rest = solve(GreedyFlow(Quadratic(laplacian(30))), (0.0, 1.0), np.zeros(900))
+    assert rest.switches == []
+    assert rest.arrival_time == 0.0
+
+
+def test_what_never_ties_need_not_be_curved() -> None:
+    """f = x_1^2/2 + x_2^2 in three variables: x_3 stays where it is, and singular Q is enough."""
+    path = solve(GreedyFlow(Quadratic(sp.diags_array([1.0, 2.0, 0.0]).tocsr())), (0.0, 10.0), [1.0, 2.0, 3.0])
+    assert [(s.t, s.kind) for s in path.switches] == [(1.5, "sliding-entry"), (3.0, "arrival")]
+    np.testing.assert_array_equal(path.sol(10.0), [0.0, 0.0, 3.0])
+
+
+@pytest.mark.parametrize("ball", [LInf, L1])
+def test_weights(ball: type[LInf] | type[L1]) -> None:
+    for trial in range(8):
+        Q, b, x0 = random_small(trial)
+        norm = Weighted(ball(), np.random.default_rng(1).uniform(0.5, 2.0, b.size))
+        assert_same(*(solve(NormFlow(Quadratic(q, b), norm), (0.0, 20.0), x0) for q in (Q, sp.csr_array(Q))))
 
 
 def test_indefinite_where_the_solution_is_unique() -> None:
@@ -199,6 +243,38 @@ def test_indefinite_where_the_solution_is_unique() -> None:
     for refusal in refusals:
         assert "not positive definite" in str(refusal)
         assert refusal.trajectory is not None
+
+
+@pytest.mark.parametrize("Q", [np.diag([1.0, -1.0]), np.array([[1.0, -3.0], [-3.0, 1.0]])])
+def test_a_tie_that_is_not_positive_definite_is_refused(Q: Matrix) -> None:
+    with pytest.raises(FilippovError, match="not positive definite: several solutions may leave here"):
+        solve(GreedyFlow(Quadratic(sp.csr_array(Q))), (0.0, 1.0), [0.5, 1.0])
+
+
+@pytest.mark.parametrize("name", ["laplacian", "gram"])
+def test_greedy_optimality_at_random_switches(name: str) -> None:
+    """The tie is equal and the largest, and stays so at both ends; weights are positive and add up to one; |g_i| fall at one rate,
+    those of coordinates that leave no slower."""
+    rng = np.random.default_rng(2)
+    n = 2500
+    Q = laplacian(50) if name == "laplacian" else gram(n, rng)
+    f = Quadratic(Q, rng.normal(size=n))
+    path = first_switches(f, rng.normal(size=n), 900, GreedyFlow)
+    for k in rng.integers(0, len(path.segments), 40):
+        segment = path.segments[k]
+        on = segment.mode.sides >= 0
+        v = np.asarray(segment.velocity(segment.t0))
+        for t in (segment.t0, segment.t1):
+            g = f.grad(segment.state(t))
+            error = float(np.max(f.gradient_error(segment.state(t))))
+            level = float(np.max(np.abs(g)))
+            assert np.all(level - np.abs(g[on]) <= 8 * error)
+            assert np.all(-v[on] * g[on] >= 0.0)
+        np.testing.assert_array_equal(v[~on], 0.0)
+        assert np.sum(np.abs(v)) == pytest.approx(1.0, abs=1e-13)
+        falls = -np.sign(g[on]) * (Q @ v)[on]
+        np.testing.assert_allclose(falls, falls[0], rtol=1e-12)
+        assert segment.codimension == int(np.sum(on)) - 1
 
 
 @pytest.mark.parametrize("name", ["laplacian", "gram"])
@@ -225,29 +301,33 @@ def test_optimality_at_random_switches(name: str) -> None:
         assert segment.codimension == int(np.sum(on))
 
 
-def test_arrival_at_the_minimiser() -> None:
+@pytest.mark.parametrize("flow", FLOWS)
+def test_arrival_at_the_minimiser(flow: Flow) -> None:
     rng = np.random.default_rng(3)
-    f = Quadratic(laplacian(30, 1e-5), rng.normal(size=900))
-    path = solve(SignFlow(f), (0.0, 1e5), rng.normal(size=900))
+    m, shift = (30, 1e-5) if flow is SignFlow else (20, 1e-3)
+    f = Quadratic(laplacian(m, shift), rng.normal(size=m * m))
+    path = solve(flow(f), (0.0, 1e5), rng.normal(size=m * m))
     best, _ = f.minimize()
     assert path.switches[-1].kind == "arrival"
     rest = path.sol(path.t_end)
-    # Half of what 900 switches leave behind if x is not put back on its surfaces on the way.
-    assert np.max(np.abs(f.grad(rest))) <= 0.3 * np.max(f.gradient_error(rest))
+    # Of the sign flow half of what 900 switches leave behind if x is not put back on its surfaces on the way.
+    bound = 0.3 if flow is SignFlow else 1.0
+    assert np.max(np.abs(f.grad(rest))) <= bound * np.max(f.gradient_error(rest))
     np.testing.assert_array_equal(path.velocity(path.t_end), 0.0)
     np.testing.assert_allclose(path.sol(path.t_end), best, rtol=0, atol=1e-10 * np.max(np.abs(best)))
 
 
-def test_the_same_under_permutation_and_reflection() -> None:
+@pytest.mark.parametrize(("flow", "end"), [(SignFlow, 0.8), (GreedyFlow, 500.0)])
+def test_the_same_under_permutation_and_reflection(flow: Flow, end: float) -> None:
     rng = np.random.default_rng(4)
     n = 400
     Q, b, x0 = gram(n, rng), rng.normal(size=n), rng.normal(size=n)
-    plain = solve(SignFlow(Quadratic(Q, b)), (0.0, 0.8), x0)
+    plain = solve(flow(Quadratic(Q, b)), (0.0, end), x0)
     order, sign = rng.permutation(n), rng.choice([-1.0, 1.0], n)
     signs = sp.diags_array(sign)
     other = solve(
-        SignFlow(Quadratic((signs @ Q @ signs).tocsr()[order][:, order], (sign * b)[order])),
-        (0.0, 0.8),
+        flow(Quadratic((signs @ Q @ signs).tocsr()[order][:, order], (sign * b)[order])),
+        (0.0, end),
         (sign * x0)[order],
     )
     assert len(plain.switches) > 100
@@ -256,10 +336,24 @@ def test_the_same_under_permutation_and_reflection() -> None:
     assert [s.surfaces for s in plain.switches] == [
         tuple(sorted(int(order[i]) for i in s.surfaces)) for s in other.switches
     ]
-    np.testing.assert_allclose(plain.sol(0.8), sign * other.sol(0.8)[where], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(plain.sol(end), sign * other.sol(end)[where], rtol=0, atol=1e-12)
 
 
-def test_nothing_becomes_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_switch_moves_only_what_is_connected(flow: Flow) -> None:
+    """In own time; in t all velocities of a tie change with its unit of speed."""
+    rng = np.random.default_rng(13)
+    Q = sp.csr_array(sp.block_diag([laplacian(5)] * 4))
+    path = solve(flow(Quadratic(Q, rng.normal(size=100))), (0.0, 1e4), rng.normal(size=100))
+    entries = ledger_of(path).entries[:-1]  # at the arrival all come to rest
+    assert len(entries) > 60
+    for entry in entries:
+        blocks = np.unique(np.concatenate([entry.moved, entry.shifted]) // 25)
+        assert blocks.size == 1
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_nothing_becomes_dense(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     """n = 40 000: a dense matrix would take 12.8 GB; and nobody asks for one."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -271,23 +365,25 @@ def test_nothing_becomes_dense(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     n = 40_000
     f = Quadratic(laplacian(200), rng.normal(size=n))
-    path = first_switches(f, rng.normal(size=n), 150)
+    path = first_switches(f, rng.normal(size=n), 150, flow)
     assert sp.issparse(f.hess(path.sol(0.0)))
     assert path.system is not None
     assert path.system.face(path.sol(0.0)).dim == n
+    assert ledger_of(path).nbytes < 5 * 40_000 * 8
     best, least = f.minimize()
     assert np.max(np.abs(f.grad(best))) <= 1e-10 * np.max(np.abs(best))
     assert least <= f.value(path.sol(path.t_end))
 
 
-def test_only_l_inf() -> None:
+def test_other_norms_refuse() -> None:
     f = Quadratic(laplacian(4), np.ones(16))
-    with pytest.raises(InvalidInputError, match="only the l_inf flow takes a sparse one"):
-        solve(GreedyFlow(f), (0.0, 1.0), np.ones(16))
+    with pytest.raises(InvalidInputError, match="only the l_inf and l1 flows take a sparse one"):
+        solve(NormFlow(f, TopK(3)), (0.0, 1.0), np.ones(16))
 
 
-def test_classification() -> None:
-    dense, sparse = (SignFlow(Quadratic(Q)) for Q in (laplacian(3).toarray(), laplacian(3)))
+@pytest.mark.parametrize("flow", FLOWS)
+def test_classification(flow: Flow) -> None:
+    dense, sparse = (flow(Quadratic(Q)) for Q in (laplacian(3).toarray(), laplacian(3)))
     rng = np.random.default_rng(7)
     for _ in range(20):
         x = rng.integers(-1, 2, 9).astype(float)
@@ -299,10 +395,11 @@ def test_classification() -> None:
 # -- its record ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def long_path() -> Trajectory:
+@pytest.fixture(scope="module", params=FLOWS)
+def long_path(request: pytest.FixtureRequest) -> Trajectory:
     rng = np.random.default_rng(8)
-    return first_switches(Quadratic(laplacian(30, 1e-3), 3 * rng.normal(size=900)), rng.normal(size=900), 800)
+    f = Quadratic(laplacian(30, 1e-3), 3 * rng.normal(size=900))
+    return first_switches(f, rng.normal(size=900), 800, request.param)
 
 
 def test_states_come_back_to_the_same_bits(long_path: Trajectory, tmp_path: Path) -> None:
@@ -325,6 +422,25 @@ def test_states_come_back_to_the_same_bits(long_path: Trajectory, tmp_path: Path
             assert mode.sliding == copy.sliding
 
 
+@pytest.mark.parametrize("flow", FLOWS)
+def test_states_at_given_times(flow: Flow) -> None:
+    Q, b, x0 = random_small(9)
+    times = np.linspace(3.0, 40.0, 57)
+    path = solve(flow(Quadratic(sp.csr_array(Q), b)), (3.0, 40.0), x0, t_eval=times)
+    np.testing.assert_allclose(path.y, path.sol(times), rtol=0, atol=1e-13)
+    dense = solve(flow(Quadratic(Q, b)), (3.0, 40.0), x0, t_eval=times)
+    np.testing.assert_allclose(path.y, dense.y, rtol=0, atol=1e-11)
+
+
+def test_clock() -> None:
+    plain, other = Clock(-0.1, -0.1), Clock(2.0, -3.0, 4.0)
+    # -0.1 + (t + 0.1) is not t for most of these.
+    for t in np.random.default_rng(14).uniform(0.0, 0.1, 50).tolist():
+        assert plain.own_at(t) == plain.when(t) == t
+    np.testing.assert_array_equal(other.own_at(np.array([2.0, 6.0, 14.0])), [-3.0, -2.0, 0.0])
+    assert other.when(0.0) == 14.0
+
+
 def test_switches_hold_the_state_of_both_sides(long_path: Trajectory) -> None:
     for k in range(0, 800, 37):
         switch = long_path.switches[k]
@@ -341,12 +457,14 @@ def test_memory_grows_with_the_changes(long_path: Trajectory) -> None:
     assert ledger.nbytes < 0.5 * 800 * 2 * 900 * 8  # against a state and a velocity for each segment
 
 
-@pytest.mark.parametrize("name", ["ledger_moved", "ledger_turned_count", "piece_number", "ledger_sides"])
+@pytest.mark.parametrize(
+    "name", ["ledger_moved", "ledger_turned_count", "piece_number", "ledger_sides", "ledger_lapse"]
+)
 def test_a_broken_file_is_refused(long_path: Trajectory, name: str, tmp_path: Path) -> None:
     long_path.save(tmp_path / "path.npz")
     with np.load(tmp_path / "path.npz") as stored:
         arrays = {key: stored[key].copy() for key in stored.files}
-    arrays[name][-1] = 10_000 if name != "ledger_sides" else 3
+    arrays[name][-1] = {"ledger_sides": 3, "ledger_lapse": -1}.get(name, 10_000)
     np.savez(tmp_path / "broken.npz", **arrays)
     with pytest.raises(InvalidInputError, match=name):
         Trajectory.load(tmp_path / "broken.npz")
