@@ -16,9 +16,10 @@ from flows.attained.attainable import Attainable, Ties
 from flows.geometry.geometry import Geometry, Undecided
 from flows.motions.dual_collocation import DUAL_TOLERANCE, duality_map
 from flows.motions.lp_motion import LpMotion
+from flows.motions.normalized_quadratic import LARGEST_DECOMPOSED, NormalizedQuadraticMotion
 from flows.motions.smooth_motion import NormalizedMotion
 from flows.norms.norm import Norm
-from flows.objectives import SmoothObjective
+from flows.objectives import Quadratic, SmoothObjective, Symbolic
 
 __all__ = ["EuclideanGeometry", "LpGeometry", "SmoothGeometry"]
 
@@ -63,8 +64,26 @@ class EuclideanGeometry(SmoothGeometry):
         atol: float,
         method: str,
     ) -> Motion:
-        """Return a Runge-Kutta motion in gradient-flow time."""
+        """Return the closed form for a dense quadratic, else a Runge-Kutta motion in gradient-flow time."""
+        quadratic = _decomposed(objective)
+        if quadratic is not None:
+            return NormalizedQuadraticMotion(quadratic, np.ones(self.dim), t, x)
         return NormalizedMotion(objective, t, x, rtol, atol)
+
+    def inclusion_distance(
+        self, objective: SmoothObjective, x: Vector, velocity: Vector, mode: Mode
+    ) -> float:
+        """Return the distance from the velocities of all gradients within twice the rounding error of grad f(x).
+
+        Near arrival the gradient is small beside the terms that cancel in it: its direction is known to that error only.
+        """
+        g = objective.grad(x)
+        error = 2.0 * float(np.linalg.norm(objective.gradient_error(x)))
+        size = float(np.linalg.norm(g))
+        if mode.resting or size <= error:
+            return self.norm.face(np.zeros(self.dim)).distance(velocity)
+        # Gradients in that ball have the directions within asin(error / size) of g's: a chord of about error / size.
+        return max(0.0, float(np.linalg.norm(velocity + g / size)) - error / size)
 
     def attainable(
         self, objective: SmoothObjective, x: Vector, g: Vector, error: Vector, ties: Ties
@@ -104,7 +123,13 @@ class LpGeometry(SmoothGeometry):
         atol: float,
         method: str,
     ) -> Motion:
-        """Return a motion in gradient-flow time: explicit for p <= 2, by collocation of the velocity for p > 2."""
+        """Return a motion in gradient-flow time: explicit for p <= 2, by collocation of the velocity for p > 2.
+
+        For p = 2 and a dense quadratic it is the closed form.
+        """
+        quadratic = _decomposed(objective) if self.p == 2.0 else None
+        if quadratic is not None:
+            return NormalizedQuadraticMotion(quadratic, self.weights, t, x)
         return LpMotion(objective, self.p, self.weights, t, x, rtol, atol)
 
     def inclusion_distance(
@@ -130,6 +155,17 @@ class LpGeometry(SmoothGeometry):
 
         low, high = velocities(self.weights * (g + error)), velocities(self.weights * (g - error))
         return Box(low, high).distance(velocity)
+
+
+def _decomposed(objective: SmoothObjective) -> Quadratic | None:
+    """Return the quadratic if it is given by a dense Q that is small enough for its eigenvectors.
+
+    Objectives of matrices are quadratic too, but their Q squares the condition of the data: they keep their own gradient.
+    """
+    quadratic = objective.quadratic if isinstance(objective, Symbolic) else objective
+    if type(quadratic) is not Quadratic or quadratic.is_sparse or quadratic.dim > LARGEST_DECOMPOSED:
+        return None
+    return quadratic
 
 
 def _normalized_filippov_set(objective: SmoothObjective, x: Vector) -> ConvexSet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from discretizers import BallProximal, run
 from filippov import NonUniqueError, Trajectory, solve
 from filippov.arguments import Vector
 from filippov.programs import tableau
-from flows import LInf, Norm, NormFlow, Quadratic, Weighted
+from flows import L1, L2, LInf, Norm, NormFlow, Quadratic, Weighted
 
 __all__ = ["QUADRATIC_KINDS"]
 
@@ -99,11 +100,11 @@ def exact_held(source: Source) -> None:
     check_norm_flow(case, norm, path)
 
 
-def exact_sparse(source: Source) -> None:
-    """A sparse matrix, l_inf: equal to exact rational arithmetic."""
+def exact_sparse(source: Source, ball: type[LInf] | type[L1]) -> None:
+    """A sparse matrix, weights or none: equal to exact rational arithmetic."""
     case = problem(source, definite)
     norm, w = box_or_diamond(source, case.n)
-    norm = LInf() if plain(norm) is norm else Weighted(LInf(), w)
+    norm = ball() if plain(norm) is norm else Weighted(ball(), w)
     exact = exact_path(case, norm, w)
     path = solve(NormFlow(Quadratic(csr_array(case.Q), case.b), norm), (0.0, span(exact)), case.x0)
     same_as_exact(path, exact, w, 1e-11 * max(1.0, np.linalg.cond(case.Q) * 1e-2))
@@ -161,10 +162,13 @@ def other_polyhedra(source: Source) -> None:
 
 
 def round_balls(source: Source) -> None:
-    """l2, groups and group l1, definite: the inclusion, to the tolerance of the integration."""
+    """l2 in closed form, groups and group l1 to the tolerance of the integration, definite: the inclusion."""
     case = problem(source, definite, 1, 4)
     norm = round_norm(source, case.n)
     path = solved(case, norm, 5.0)
+    if isinstance(norm, L2):
+        check_norm_flow(case, norm, path, 1e-12, jump=1e-12)
+        return
     check_norm_flow(case, norm, path, 1e-6, bend=1e-8, jump=1e-7)
 
 
@@ -229,7 +233,8 @@ def ball_proximal(source: Source) -> None:
 QUADRATIC_KINDS: dict[str, Callable[[Source], None]] = {
     "definite, l_inf and l1, exact": exact_definite,
     "definite, pivots held back, exact": exact_held,
-    "definite, sparse, l_inf, exact": exact_sparse,
+    "definite, sparse, l_inf, exact": partial(exact_sparse, ball=LInf),
+    "definite, sparse, l1, exact": partial(exact_sparse, ball=L1),
     "nearly singular, l_inf and l1": exact_nearly_singular,
     "semidefinite, l_inf and l1": singular_polyhedral,
     "top-k, polytopes, weighted": other_polyhedra,
