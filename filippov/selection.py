@@ -23,6 +23,7 @@ from scipy.linalg import null_space
 
 from filippov.arguments import Matrix, Vector
 from filippov.programs.box_program import BoxProgram
+from filippov.programs.nonnegative import nonnegative_least_squares
 from filippov.programs.tableau import SelectionError
 from filippov.rounding import EPS
 
@@ -30,6 +31,9 @@ __all__ = ["Selection", "leaving", "selections"]
 
 ENUMERATION_LIMIT = 200_000
 """Partial sign patterns looked at before the enumeration of an indefinite problem is given up, with an error."""
+
+BOUND_TOLERANCE = 1e-9
+"""Velocities, of size one, that lie outside of their bounds by more than this are not there by rounding."""
 
 
 @dataclass(frozen=True)
@@ -224,13 +228,16 @@ def _least_norm(
     best = -null.T @ v
     h = bounds[finite] - offset - G @ best
     h[np.abs(h) <= 1e-14] = 0.0
-    from scipy.optimize import nnls
-
-    dual, _ = nnls(np.vstack([G.T, h]), np.append(np.zeros(null.shape[1]), 1.0))
+    dual = nonnegative_least_squares(np.vstack([G.T, h]), np.append(np.zeros(null.shape[1]), 1.0))
     residual = np.append(G.T @ dual, h @ dual - 1.0)
     y = best - residual[:-1] / residual[-1]
     better = selection.v.copy()
-    better[free] = np.clip(v + null @ y, lower[free], upper[free])
+    moved = v + null @ y
+    better[free] = np.clip(moved, lower[free], upper[free])
+    if not np.max(np.abs(better[free] - moved)) <= BOUND_TOLERANCE * max(1.0, float(np.max(np.abs(v)))):
+        raise SelectionError(
+            "the selection of least norm violates its bounds: the problem is too ill-conditioned"
+        )
     better[np.abs(better) <= 1e-15] = 0.0
     return Selection(better, selection.w, selection.sliding, singular=True)
 
@@ -304,17 +311,22 @@ def _solve_pattern(
     singular = False
     if free.any():
         matrix, target = K[np.ix_(free, free)], -(c[free] + K[free] @ v)
+        unit = 1.0
         if border is not None:
-            edge = border[free]
+            # The border in the size of K: otherwise the solution has the rounding of the larger of the two.
+            unit = float(np.max(np.abs(K))) / float(np.max(np.abs(border)))
+            edge = unit * border[free]
             matrix = np.block([[matrix, -edge[:, None]], [edge[None, :], np.zeros((1, 1))]])
-            target = np.append(target, 1.0 - border @ v)
-        solution, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=64.0 * EPS * K.shape[0])
+            target = np.append(target, unit * (1.0 - border @ v))
+        cut = 64.0 * EPS * K.shape[0]
+        solution, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=cut)
+        solution = solution + np.linalg.lstsq(matrix, target - matrix @ solution, rcond=cut)[0]
         singular = int(rank) < matrix.shape[0]
         allowed = float(np.max(slack)) + 64.0 * EPS * float(np.max(np.abs(target), initial=0.0)) * K.shape[0]
         if np.max(np.abs(matrix @ solution - target)) > allowed:
             return None
         v[free] = solution[: int(free.sum())]
-        rate = 0.0 if border is None else float(solution[-1])
+        rate = 0.0 if border is None else unit * float(solution[-1])
     elif border is not None:
         return None
     w = K @ v + c - (0.0 if border is None else rate * border)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.rounding import EPS
-from filippov.switched.sign_patterns import Sliding
+from filippov.switched.sliding import Sliding
 
 __all__ = ["SELECTIONS", "blend", "codimension_one", "least_norm"]
 

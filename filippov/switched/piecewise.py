@@ -15,7 +15,8 @@ from filippov.errors import FilippovError, InvalidInputError
 from filippov.rounding import EPS
 from filippov.switched.blending import SELECTIONS, blend, codimension_one
 from filippov.switched.remembered import remembered
-from filippov.switched.sign_patterns import SignPatternSystem, Sliding
+from filippov.switched.sign_patterns import SignPatternSystem
+from filippov.switched.sliding import Sliding
 from filippov.switched.surfaces import Surfaces
 
 __all__ = ["PiecewiseSmooth"]
@@ -32,7 +33,7 @@ class PiecewiseSmooth(SignPatternSystem):
     switching : callable (t, x) -> (m,)
     fields : mapping of sign tuples to callables (t, x) -> (n,)
         ``{(+1, -1): f, ...}``; keys of length m. For m = 1 a bare +1 or -1 will do. A missing pattern is an error only
-        when it is needed.
+        when it is needed; one that occurs nowhere near (+1 of h with -1 of 2 h) never is.
     jac : callable (t, x) -> (m, n), optional
         Jacobian of `switching` in x; by central differences if not given, which `jacobian_is_approximate` tells.
     rate : callable (t, x) -> (m,), optional
@@ -52,7 +53,8 @@ class PiecewiseSmooth(SignPatternSystem):
       switch by itself, it agrees with `Relay` when the field is affine in the signs, and its exits are those of the sub-surfaces.
     - "moments": codimension 2; the unique solution of a 4 x 4 linear system that weighs the fields by their normal
       distances (Dieci and Difonzo, *J. Comput. Appl. Math.* 2014): smooth in the fields, and smooth at exits.
-    - "hull-least-norm": the velocity of least Euclidean norm tangent to all surfaces.
+    - "hull-least-norm": the velocity of least Euclidean norm tangent to all surfaces. Where more surfaces meet than the
+      codimension asks for (three lines through a point of the plane) it is what all three take, `Relay` too.
 
     Raises
     ------

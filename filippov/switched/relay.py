@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.rounding import EPS
-from filippov.switched.sign_patterns import SignPatternSystem, Sliding
+from filippov.switched.sign_patterns import SignPatternSystem
+from filippov.switched.sliding import Sliding
 from filippov.switched.surfaces import Surfaces
 
 __all__ = ["Relay"]

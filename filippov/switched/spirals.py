@@ -14,7 +14,7 @@ from filippov.errors import FilippovError
 from filippov.switched.regime import Regime, RegimeCandidate
 from filippov.switching import Mode
 
-__all__ = ["SpiralRegime", "outward_spiral", "spiral_candidate"]
+__all__ = ["SpiralRegime", "outward_spiral", "outward_spiral_of_sectors", "spiral_candidate"]
 
 GROWTH = 1e-9
 """A ratio this little above one counts as a centre."""
@@ -52,6 +52,64 @@ def outward_spiral(rates: Matrix, fields: Matrix) -> Vector | None:
             total, moved = total + duration, moved + duration * f[quadrant]
         return moved / total if reach > 1.0 + GROWTH else None
     return None
+
+
+def outward_spiral_of_sectors(
+    levels: Matrix, rates: Matrix, fields: Matrix, neighbours: list[tuple[int, int]]
+) -> Vector | None:
+    """Return the same for k convex sectors around a corner, sector i being where levels[i] . y is the smallest.
+
+    Parameters
+    ----------
+    levels : (k, 2) array
+    rates : (k, 2) array
+        Of y under the field of each sector.
+    fields : (k, n) array
+    neighbours : list of pairs of sectors
+        One for each ray that two sectors share.
+    """
+    cycle = _cycle(neighbours, len(levels))
+    if cycle is None:
+        return None
+    for turn in (cycle, cycle[::-1]):
+        pairs = list(zip(turn, [*turn[1:], turn[0]], strict=True))
+        rays = [_ray(levels, i, j) for i, j in pairs]
+        at = rays[-1]
+        total, moved = 0.0, np.zeros(fields.shape[1])
+        for (i, j), ray in zip(pairs, rays, strict=True):
+            across = levels[i] - levels[j]
+            closing = float(across @ rates[i])
+            duration = -float(across @ at) / closing if closing != 0.0 else -1.0
+            at = at + duration * rates[i]
+            if duration <= 0.0 or at @ ray <= 0.0:
+                break
+            total, moved = total + duration, moved + duration * fields[i]
+        else:
+            return moved / total if np.linalg.norm(at) > 1.0 + GROWTH else None
+    return None
+
+
+def _cycle(neighbours: list[tuple[int, int]], count: int) -> list[int] | None:
+    """Return all sectors in the order in which their shared rays lead around, or None."""
+    beside: dict[int, list[int]] = {i: [] for i in range(count)}
+    for i, j in neighbours:
+        beside[i].append(j)
+        beside[j].append(i)
+    if count < 3 or any(len(others) != 2 for others in beside.values()):
+        return None
+    path = [0, beside[0][0]]
+    while len(path) < count:
+        first, second = beside[path[-1]]
+        path.append(second if first == path[-2] else first)
+    return path if len(set(path)) == count else None
+
+
+def _ray(levels: Matrix, i: int, j: int) -> Vector:
+    """Return the unit direction in which levels i and j are equal and the smallest."""
+    across = levels[i] - levels[j]
+    along = np.array([-across[1], across[0]]) / np.linalg.norm(across)
+    above = [float((levels[k] - levels[i]) @ along) for k in range(len(levels)) if k not in (i, j)]
+    return along if max(above, key=abs) > 0.0 else -along
 
 
 class SpiralRegime(Regime):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -13,9 +14,11 @@ from filippov.errors import FilippovError, InvalidInputError
 from filippov.rounding import EPS
 from filippov.switched.blending import codimension_one, least_norm
 from filippov.switched.regime import Regime, RegimeCandidate, difference_step, fold_weights
-from filippov.switched.sign_patterns import Sliding
+from filippov.switched.sliding import Sliding
+from filippov.switched.spirals import outward_spiral_of_sectors, spiral_candidate
 from filippov.switched.surfaces import Surfaces
 from filippov.switched.switched_system import SURFACE_TOLERANCE, SwitchedSystem
+from filippov.switched.tied_regions import Tie, ties_that_occur
 from filippov.switching import Mode
 
 __all__ = ["Stewart"]
@@ -45,7 +48,8 @@ class Stewart(SwitchedSystem):
     Notes
     -----
     On a tie the weights theta solve the complementarity problem  0 <= theta, indicators' - mu >= 0, theta (indicators' - mu) = 0,
-    sum theta = 1 (Stewart, *Numer. Math.* 58, 1990); all its solutions are looked at. Where more regions meet than
+    sum theta = 1 (Stewart, *Numer. Math.* 58, 1990); all its solutions are looked at, on the ties that occur nearby: opposite
+    quadrants tie in the corner only, and a region that is smallest nowhere near does not count. Where more regions meet than
     the codimension asks for (four quadrants in a point of the plane) the weights are a family, and the velocity of
     least norm is taken. A "surface" is a region here: side +1 the active one, -1
     the inactive ones, 0 those tied.
@@ -55,6 +59,9 @@ class Stewart(SwitchedSystem):
     InvalidTypeError, InvalidInputError
         If something is not callable or has the wrong shape.
     """
+
+    _met: tuple[float, bytes, bytes, list[Tie] | None] | None = None
+    _learnt = ("_met",)
 
     def __init__(
         self, fields: Any, indicators: Any, *, jac: Any = None, rate: Any = None, dim: int | None = None
@@ -96,14 +103,49 @@ class Stewart(SwitchedSystem):
             raise InvalidInputError(
                 f"indicators: {tied.size} regions meet at t = {t:.6g}, at most {TIE_LIMIT} can"
             )
+        ties = self._ties(t, x, tied)
+        if ties is None:
+            ties = [(m, ()) for count in range(1, tied.size + 1) for m in combinations(tied.tolist(), count)]
         found = []
-        for count in range(1, tied.size + 1):
-            for members in combinations(tied.tolist(), count):
-                regimes = self._regimes_of(t, x, np.array(members, dtype=np.intp))
-                found += [
-                    RegimeCandidate(regime.evaluate(t, x)[0], regime.mode, regime) for regime in regimes
-                ]
+        for members, hidden in ties:
+            for regime in self._regimes_of(t, x, np.array(members, dtype=np.intp)):
+                regime.gap_surfaces = np.setdiff1d(regime.gap_surfaces, hidden)
+                found.append(RegimeCandidate(regime.evaluate(t, x)[0], regime.mode, regime))
         return found
+
+    def spirals(
+        self, t: float, x: Vector, on: NDArray[np.bool_], others: Sequence[RegimeCandidate]
+    ) -> list[RegimeCandidate]:
+        """Return the solutions that spiral out of a corner around which the fields of all regions turn."""
+        tied = self._occurring(t, x, on)
+        if tied.size < 3 or not any(other.mode.codimension == 2 for other in others):
+            return []
+        basis = self.tie_basis(t, x, tied)
+        ties = self._ties(t, x, np.flatnonzero(on))
+        if basis.shape[1] != 2 or (ties is None and tied.size > 3):
+            return []
+        pairs = combinations(tied.tolist(), 2) if ties is None else [m for m, _ in ties if len(m) == 2]
+        number = {int(region): k for k, region in enumerate(tied)}
+        fields = self.limits(t, x, on)
+        rates = fields @ self.surfaces.jacobian(t, x)[tied].T + self.surfaces.rate(t, x)[tied]
+        velocity = outward_spiral_of_sectors(
+            np.vstack([np.zeros(2), basis]),
+            (rates[:, 1:] - rates[:, :1]) @ basis,
+            fields,
+            [(number[i], number[j]) for i, j in pairs],
+        )
+        if velocity is None:
+            return []
+        sides = np.full(on.size, -1, dtype=np.int8)
+        sides[tied[0]] = 1  # any phase will do
+        return [spiral_candidate(velocity, sides, t)]
+
+    def _ties(self, t: float, x: Vector, tied: NDArray[np.intp]) -> list[Tie] | None:
+        """Return the sets of tied regions that tie nearby, kept for the last point asked for; None for all subsets."""
+        place, which, last = x.tobytes(), tied.tobytes(), self._met
+        if last is None or last[:3] != (t, place, which):
+            last = self._met = (t, place, which, ties_that_occur(self.surfaces, t, x, tied))
+        return last[3]
 
     def _regimes_of(self, t: float, x: Vector, members: NDArray[np.intp]) -> list[_TiedRegime]:
         """Return the regimes on one tie: more or less than one only where two regions meet in a two-fold."""
@@ -152,8 +194,13 @@ class Stewart(SwitchedSystem):
         return codimension_one(first, second, *self._pair_gradient(t, x, pair), near)
 
     def limits(self, t: float, x: Vector, on: NDArray[np.bool_]) -> Matrix:
-        """Return the fields of the regions that meet at x, one a row."""
-        return np.array([self.region_field(t, x, int(i)) for i in np.flatnonzero(on)])
+        """Return the fields of the regions that meet at x, one a row: of those that occur nearby."""
+        return np.array([self.region_field(t, x, int(i)) for i in self._occurring(t, x, on)])
+
+    def _occurring(self, t: float, x: Vector, on: NDArray[np.bool_]) -> NDArray[np.intp]:
+        tied = np.flatnonzero(on)
+        ties = self._ties(t, x, tied)
+        return tied if ties is None else np.array([m[0] for m, _ in ties if len(m) == 1], dtype=np.intp)
 
     def codimension_of(self, t: float, x: Vector, on: NDArray[np.bool_]) -> int:
         """Return the number of independent differences of the tied indicators."""
@@ -182,7 +229,7 @@ class Stewart(SwitchedSystem):
 
     def _tangent(self, t: float, x: Vector, on: NDArray[np.bool_], candidate: RegimeCandidate) -> bool:
         """Whether the field of some region is tangent to its tie with another."""
-        tied = np.flatnonzero(on)
+        tied = self._occurring(t, x, on)
         J, moving = self.surfaces.jacobian(t, x)[tied], self.surfaces.rate(t, x)[tied]
         rates = self.limits(t, x, on) @ J.T + moving
         differences = [

@@ -70,6 +70,10 @@ class SwitchedSystem(System):
     def codimension_of(self, t: float, x: Vector, on: NDArray[np.bool_]) -> int:
         """Return the codimension of the switching set where these surfaces meet."""
 
+    def independent_surfaces(self, t: float, x: Vector, on: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return surfaces among those x is on whose gradients span all of theirs."""
+        return np.flatnonzero(on)
+
     def spirals(
         self, t: float, x: Vector, on: NDArray[np.bool_], others: Sequence[RegimeCandidate]
     ) -> list[RegimeCandidate]:
@@ -142,13 +146,19 @@ class SwitchedSystem(System):
         return [self._resting_if_still(t, x, choice)]
 
     def _resting_if_still(self, t: float, x: Vector, candidate: RegimeCandidate) -> RegimeCandidate:
-        """Mark a regime of full codimension whose velocity is zero, and stays zero in time, as rest."""
+        """Mark a regime of full codimension whose velocity is zero, and what holds it there the same at all times, as rest.
+
+        Where the slacks change in time they may fail between any times looked at: the guards are to watch them.
+        """
         mode = candidate.mode
         if mode.codimension == 0 or np.abs(candidate.velocity).max() > CLOSENESS * max(1.0, np.abs(x).max()):
             return candidate
+        _, now = candidate.regime.evaluate(t, x)
         for later in (0.37, 1.9, 23.0):
             velocity, slacks = candidate.regime.evaluate(t + later, x)
             if np.max(np.abs(velocity - candidate.velocity)) > CLOSENESS or np.any(slacks < 0):
+                return candidate
+            if np.any(np.abs(slacks - now) > CLOSENESS):
                 return candidate
         rest = Mode(mode.sides, mode.codimension, resting=True)
         candidate.regime.mode = rest
@@ -207,13 +217,9 @@ class SwitchedSystem(System):
 
     def _tangent(self, t: float, x: Vector, on: NDArray[np.bool_], candidate: RegimeCandidate) -> bool:
         """Whether the field on some side of x is tangent to a surface through x."""
-        J, moving = self.surfaces.jacobian(t, x), self.surfaces.rate(t, x)
-        limits = self.limits(t, x, on)
-        rates = (
-            limits @ J[on[: J.shape[0]]].T + moving[on[: J.shape[0]]]
-            if J.shape[0] == on.size
-            else np.empty(0)
-        )
+        where = self.independent_surfaces(t, x, on)
+        J, moving = self.surfaces.jacobian(t, x)[where], self.surfaces.rate(t, x)[where]
+        rates = self.limits(t, x, on) @ J.T + moving
         scale = 1e-9 * (1.0 + np.max(np.abs(rates), initial=0.0))
         return bool(np.any(np.abs(rates) <= scale)) and not candidate.mode.resting
 

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.switched.blending import SELECTIONS
+from filippov.switched.face_regime import FaceRegime
+from filippov.switched.occurrence import independent_rows
 from filippov.switched.piecewise import PiecewiseSmooth
 from filippov.switched.regime import RegimeCandidate
-from filippov.switched.sign_patterns import PATTERN_LIMIT, SignPatternSystem, SignRegime
+from filippov.switched.sign_patterns import PATTERN_LIMIT, SignPatternSystem
+from filippov.switched.sign_regime import SignRegime
 from filippov.switched.surfaces import Surfaces
 from filippov.switching import Mode
 from filippov.symbolic.ode_text import as_formulas, as_real_symbols, is_improper
@@ -151,6 +154,12 @@ class SymbolicSystem(PiecewiseSmooth):
         found: dict[bytes, RegimeCandidate] = {}
         for candidate in super().possible_regimes(t, x, on):
             sides = candidate.mode.sides
+            if isinstance(candidate.regime, FaceRegime):
+                if self._watch_face(t, x, candidate.regime, base):
+                    found[candidate.regime.mode.sides.tobytes()] = replace(
+                        candidate, mode=candidate.regime.mode
+                    )
+                continue
             watched = self.watched(sides)
             if np.any(
                 (sides == 0) & ~watched
@@ -164,6 +173,19 @@ class SymbolicSystem(PiecewiseSmooth):
                 regime.mode.sides.tobytes(), RegimeCandidate(candidate.velocity, regime.mode, regime)
             )
         return list(found.values())
+
+    def _watch_face(self, t: float, x: Vector, regime: FaceRegime, base: NDArray[np.int8]) -> bool:
+        """Let a regime watch only the surfaces that its fields depend on; False if those on it do not make the face."""
+        watched = np.any([self._fields.region(p)[1] for p in regime.sliding.patterns], axis=0)
+        sides = regime.mode.sides
+        on = np.flatnonzero((sides == 0) & watched)
+        J = self.surfaces.jacobian(t, x)[on]
+        sizes = np.linalg.norm(J, axis=1)[:, None]
+        if independent_rows(J / np.where(sizes > 0, sizes, 1.0)).size < regime.sliding.basis.size:
+            return False
+        kept = np.where(watched | (sides == 0), sides, np.where(base < 0, -1, 1))
+        regime.watch(Mode(kept, regime.mode.codimension), watched)
+        return True
 
     def regimes(
         self, t: float, x: Vector, on: NDArray[np.bool_], before: NDArray[np.int8] | None
@@ -198,8 +220,7 @@ class _WatchingRegime(SignRegime):
 
     def __init__(self, regime: SignRegime, sides: NDArray[np.int8], watched: NDArray[np.bool_]) -> None:
         super().__init__(regime.system, sides.astype(np.int8), regime._weights, regime._sense)
-        self.gap_surfaces = np.flatnonzero((sides != 0) & watched)
-        self._outward = self.mode.sides[self.gap_surfaces].astype(np.float64)
+        self.watch(self.mode, watched)
 
 
 class _Fields(Mapping[tuple[int, ...], Callable[[float, Vector], Vector]]):

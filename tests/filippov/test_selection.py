@@ -173,3 +173,24 @@ def test_second_order_is_decided_jointly() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.0 / 18.0, 3.0, 1e-9, 1e9])
+def test_a_tie_whose_curvature_is_not_in_the_size_of_its_border(scale: float) -> None:
+    # On the edge of 2 and 3 K v is -27/2 for both, and -9 for the first, which stays out.
+    K = scale * np.array([[0.0, 0.0, -18.0], [0.0, 0.0, -27.0], [-18.0, -27.0, 0.0]])
+    assert velocities(simplex(K)) == [[0.0, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_indefinite_ties_always_have_a_velocity(seed: int) -> None:
+    """A minimiser of v'Kv over the simplex exists, and is one."""
+    draw = np.random.default_rng(seed)
+    n = int(draw.integers(2, 6))
+    K = draw.integers(-30, 31, (n, n)).astype(float)
+    K = (np.tril(K) + np.tril(K, -1).T) * np.outer(*2 * [draw.choice([1.0, 2.0, 0.5, 3.0], n)])
+    for s in simplex(K):
+        w = K @ s.v
+        assert s.v.min() >= 0.0
+        assert abs(s.v.sum() - 1.0) < 1e-12
+        assert np.all(w >= s.v @ w - 1e-9 * np.abs(K).max())
