@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
+from filippov.programs.nonnegative import nonnegative_least_squares
 from filippov.rounding import EPS
 from filippov.sets.quadratic_form import QuadraticForm, least_norm_inverse
 
@@ -62,8 +65,10 @@ def least_quadratic_in_hull(points: Matrix, form: QuadraticForm) -> tuple[Vector
     scaled = points / unit
     if form.norm == 0.0:
         form = QuadraticForm.of(np.eye(form.matrix.shape[0]), form.matrix.shape[0])
-    for tie_break in TIE_BREAKS if form.singular else (0.0,):
-        support = _support(scaled, form, tie_break)
+    tie_breaks = TIE_BREAKS if form.singular else (0.0,)
+    # Points of very different size can have true weights below what is rounding otherwise.
+    for least, tie_break in product((WEIGHT_TOLERANCE, 0.0), tie_breaks):
+        support = _support(scaled, form, tie_break, least)
         candidate = _on_affine_hull(scaled, support, form)
         while isinstance(candidate, int):
             support = np.delete(support, candidate)
@@ -78,18 +83,16 @@ def least_quadratic_in_hull(points: Matrix, form: QuadraticForm) -> tuple[Vector
     )
 
 
-def _support(points: Matrix, form: QuadraticForm, tie_break: float) -> NDArray[np.intp]:
-    """Return the indices of the points that carry the minimiser of v'(H / |H| + tie_break I)v."""
+def _support(points: Matrix, form: QuadraticForm, tie_break: float, least: float) -> NDArray[np.intp]:
+    """Return the indices of the points that carry the minimiser of v'(H / |H| + tie_break I)v, by a share above `least`."""
     image = form.root() @ points.T / np.sqrt(form.norm)
     if tie_break > 0.0:
         image = np.vstack([image, np.sqrt(tie_break) * points.T])
     system = np.vstack([image, np.ones(len(points))])
     target = np.zeros(len(system))
     target[-1] = 1.0
-    from scipy.optimize import nnls
-
-    raw, _ = nnls(system, target, maxiter=100 * (len(points) + 10))
-    return np.flatnonzero(raw > WEIGHT_TOLERANCE * float(np.sum(raw)))
+    raw = nonnegative_least_squares(system, target)
+    return np.flatnonzero(raw > least * float(np.sum(raw)))
 
 
 def _on_affine_hull(

@@ -53,6 +53,9 @@ MOST_CRAWLING = 100
 
 NEWTON_STEPS = 40
 
+RESOLVED = 1e-12
+"""Residuals below this share of the largest terms of the gradient are those of a state that cannot be told better."""
+
 
 class NewtonError(FilippovError):
     """Newton's method did not converge; inside a step this only means that the step was too long."""
@@ -176,7 +179,7 @@ class CurvedMotion(Motion):
         self._crawling = 0
         self.v: Vector | None = None
         self._step = np.inf
-        self._largest_hessian = 0.0
+        self._largest_hessian = self._largest_terms = 0.0
         self._here: _Point | None = None  # the last point of the present mode, not computed twice
         g = self._gradient(self.x)
         error = self._error(self.x)
@@ -204,7 +207,14 @@ class CurvedMotion(Motion):
         return H
 
     def _error(self, x: Vector) -> Vector:
-        return GAP_TOLERANCE * self.objective.gradient_error(x)
+        error = GAP_TOLERANCE * self.objective.gradient_error(x)
+        if not np.all(np.isfinite(error)):  # compared with it, nothing would ever be zero, or everything
+            raise NotFiniteError(
+                f"the rounding error of grad is not finite at x = {np.array2string(x, threshold=6)}, beyond t = {self.t:.17g}: "
+                "the formula overflows there, or is not smooth"
+            )
+        self._largest_terms = max(self._largest_terms, _size(error) / (GAP_TOLERANCE * EPS))
+        return error
 
     # -- the event loop's questions -----------------------------------------------------------------------------
 
@@ -221,8 +231,11 @@ class CurvedMotion(Motion):
             self._step = np.inf
             self._here = None
         self.face, self.v = candidate.face, candidate.velocity
-        if candidate.mode.resting and self.objective.convex:
-            self.x = polish_zero(self.objective, self.x)
+        if candidate.mode.resting:
+            zero = polish_zero(self.objective, self.x)
+            # Where f may not be convex, only what the resolution of time has left: steep gradients are not zero after it.
+            if self.objective.convex or _size(zero - self.x) <= 8.0 * EPS * max(abs(self.t), _size(self.x)):
+                self.x = zero
         elif not candidate.mode.resting:
             self.x = self.polish(self.face, self.x, self.v, 0.0, self.x)
 
@@ -285,7 +298,10 @@ class CurvedMotion(Motion):
             else:
                 h, low, growth = 0.6 * h, 0.0, 1.1
             if not start.t + h > start.t:
-                reason = self._obstacle or "the gradient is rougher there than its rounding error"
+                reason = (
+                    self._obstacle
+                    or "the gradient is not continuous there, or rougher than its rounding error"
+                )
                 raise FilippovError(f"no step is possible at t = {start.t:.17g}: {reason}")
         raise FilippovError(f"no step was accepted at t = {start.t:.17g} in 200 trials")
 
@@ -351,7 +367,8 @@ class CurvedMotion(Motion):
             if curvature is None:
                 curvature = Curvature(face, self._hessian(x))
             step = -curvature.solve(g)
-            if _size(step) <= 2.0 * EPS * _size(x):
+            small = _size(step) <= 2.0 * EPS * _size(x)
+            if small and residual <= max(allowed, RESOLVED * self._largest_terms):
                 return x  # flat (a quartic minimiser): the state is resolved though the gradient is not
             damping = 1.0
             trial = x + step

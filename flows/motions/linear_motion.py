@@ -20,7 +20,7 @@ from filippov.programs.tableau import symmetric_product
 from filippov.rounding import EPS, row_norms
 from filippov.system import Candidate, Motion
 from flows.faces import LEVEL, Face, FaceCandidate, FaceFamily
-from flows.motions.selectors import ProgramSelector, Selector
+from flows.motions.selectors import GRADED, ProgramSelector, Selector
 
 __all__ = ["LinearMotion", "Seed"]
 
@@ -111,6 +111,8 @@ class LinearMotion(Motion):
         # Where H is zero there is no such state.
         largest = float(self._sizes.max())
         self._steepness = float(np.abs(b).max()) / largest if largest > 0.0 else 0.0
+        graded = largest > GRADED * float(self._sizes.min(where=self._sizes > 0.0, initial=largest))
+        self._absolute: Matrix | None = np.abs(H) if graded else None
         self._evaluate()
         self.on = family.surfaces_at(self.g, self.error)
         self.at_zero = bool(np.all(np.abs(self.g) <= self.error))
@@ -125,7 +127,13 @@ class LinearMotion(Motion):
         """Take note of x: `error` (n,) is what of a gradient component counts as zero, its rounding error.
 
         A state near the origin has the rounding of the larger ones that it came from, so the size is that of the path.
+        Where H is graded, what the steep coordinates came from would drown the gradient in the error of one component: there it
+        is the rounding of g at x as it stands. Hits at one time are then several events, no time apart.
         """
+        if self._absolute is not None:
+            self._extent = max(self._extent, float(np.abs(self.x).max()))
+            self.error = self._rounding(symmetric_product(self._absolute, np.abs(self.x)))
+            return
         extent = float(np.abs(self.x).max())
         if extent > self._extent:
             # Rounding errors of the n terms of a component add up like the root of the sum of their squares.
@@ -134,7 +142,11 @@ class LinearMotion(Motion):
 
     def _take_extent(self, extent: float) -> None:
         self._extent = extent
-        self.error = GAP_TOLERANCE * EPS * np.sqrt(self.x.size) * (self._sizes * extent + np.abs(self.b))
+        self.error = self._rounding(self._sizes * extent)
+
+    def _rounding(self, sizes: Vector) -> Vector:
+        """Return the rounding error of g from the sizes of the components of Hx."""
+        return GAP_TOLERANCE * EPS * np.sqrt(self.x.size) * (sizes + np.abs(self.b))
 
     def seed(self) -> Seed:
         """Return what the rest of the path depends on, if it is started anew from here; see `restart`."""
@@ -185,8 +197,10 @@ class LinearMotion(Motion):
         start, self.at_switch = self.t, False
         step = t_bound - start
         if not face.mode.resting:
-            self._refine_before(t_bound)
-            gaps, rates = np.maximum(face.gaps(self.g), 0.0), face.gaps(self.rate)
+            gaps, rates = face.gaps(self.g), face.gaps(self.rate)
+            if self._refine_before(t_bound, gaps, rates):
+                gaps, rates = face.gaps(self.g), face.gaps(self.rate)
+            gaps = np.maximum(gaps, 0.0)
             closing = (rates < 0).nonzero()[0]
             with np.errstate(over="ignore"):
                 times = gaps[closing] / -rates[closing]
@@ -209,21 +223,22 @@ class LinearMotion(Motion):
             self._meet(face, np.append(closed, closing[int(times.argmin())]))
         return piece if piece.t1 > piece.t0 else None
 
-    def _refine_before(self, t_bound: float) -> None:
-        """Refine what is carried along if the step ahead, with those since the last refinement, is long."""
+    def _refine_before(self, t_bound: float, gaps: Vector, rates: Vector) -> bool:
+        """Refine what is carried along if the step ahead, with those since the last refinement, is long; say whether it was."""
         if self.selector.refinements is None:
-            return
+            return False
         face, speed = self.face, float(np.abs(self.v).max())
         assert face is not None
         left = STRIDE * self._extent - self._travelled
         if speed * (t_bound - self.t) <= left:
-            return
+            return False
         # The next gap closes within what is left if one is to have closed by its end.
-        if left > 0.0 and (face.gaps(self.g) + left / speed * face.gaps(self.rate) < 0.0).any():
-            return
+        if left > 0.0 and (gaps + left / speed * rates < 0.0).any():
+            return False
         self.v = self.selector.refined(face)
         self.rate = self.selector.rate()
         self._refine_state(face)
+        return True
 
     def restart(self, seed: Seed) -> None:
         """Go to a seed, and forget all else that the past has left: rounding errors, held pivots."""

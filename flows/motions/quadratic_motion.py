@@ -45,9 +45,17 @@ def _within_range(Q: Matrix, b: Vector) -> tuple[Matrix, Vector]:
 
 
 def _positive_definite(H: Matrix) -> bool:
-    """Whether the least eigenvalue of H is clearly above rounding: then a Cholesky factor exists of H less that much."""
-    rounding = 64.0 * EPS * H.shape[0] * float(np.max(absolute_row_sums(H)))
-    shifted = np.array(H, order="F")
-    np.fill_diagonal(shifted, H.diagonal() - rounding)
+    """Whether H, scaled to unit diagonal, is clearly definite: it has a Cholesky factor less what rounding can change.
+
+    The factor of a graded matrix is as good as that of the matrix scaled to unit diagonal (Demmel, LAPACK Working Note 14).
+    """
+    diagonal = H.diagonal()
+    if not np.all(diagonal > 0.0):
+        return False
+    roots = np.sqrt(diagonal)
+    shifted = np.array(H / roots, order="F")
+    shifted /= roots[:, None]
+    rounding = 64.0 * EPS * H.shape[0] * float(np.max(absolute_row_sums(shifted)))
+    np.fill_diagonal(shifted, 1.0 - rounding)
     _, failed = dpotrf(shifted, overwrite_a=1, clean=0)
     return failed == 0

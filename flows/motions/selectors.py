@@ -12,7 +12,21 @@ from filippov.programs.box_program import BoxProgram
 from filippov.rounding import EPS, largest_by_row
 from flows.faces import Face, FaceCandidate, FaceFamily, GreedyFace, GreedyFaces, SignFaces
 
-__all__ = ["FreshSelector", "GreedySelector", "ProgramSelector", "Selector", "SignSelector", "selector_for"]
+__all__ = [
+    "GRADED",
+    "FreshSelector",
+    "GreedySelector",
+    "ProgramSelector",
+    "Selector",
+    "SignSelector",
+    "selector_for",
+]
+
+GRADED = 1e6
+"""Entries of a matrix that differ by more than this make it graded: then one size does not fit all its rows."""
+
+STEEP = 1e10
+"""Diagonals whose entries differ by more than this leave a kept tableau too few digits."""
 
 
 def selector_for(H: Matrix, family: FaceFamily, definite: bool) -> Selector:
@@ -146,22 +160,27 @@ class GreedySelector(ProgramSelector):
     """The simplex program of the l1 flow, bordered by its equality constraint.
 
     In q = -v / weight, with the tie's signs s as border: minimise q'WHWq/2 subject to s'q = 1 and s_i q_i >= 0. The signs
-    of untied coordinates are not in the border yet; a coordinate gets its entry when it joins.
+    of untied coordinates are not in the border yet; a coordinate gets its entry when it joins. Where WHW is graded the unknowns
+    are q / shrink, so that its diagonal is of one size: the shares of steep coordinates are small, and not lost beside the others.
+    Pivots lose about as many digits as the diagonal's sizes differ by, so they are then made from a fresh factor, and not kept.
     """
 
     def __init__(self, H: Matrix, family: GreedyFaces) -> None:
         self.H, self.family = H, family
+        self.shrink = _shrink(family.weights**2 * H.diagonal())
+        self.graded = bool(np.any(self.shrink != 1.0))
+        self.units = self.shrink * family.weights
         # The border's entries are of size one, and so are to be those of the matrix.
-        largest = float(np.max(largest_by_row(family.weights[:, None] * H * family.weights)))
+        largest = float(np.max(largest_by_row(self.units[:, None] * H * self.units)))
         self.scale = 2.0 ** -np.ceil(np.log2(largest))
 
     def _rate(self, program: BoxProgram) -> Vector:
         n = program.v.size - 1
         without_border = program.w[:n] - program.K[:n, n] * program.v[n]
-        return np.asarray(without_border / (-self.scale * self.family.weights))
+        return np.asarray(without_border / (-self.scale * self.units))
 
     def _velocity(self, program: BoxProgram, face: Face) -> Vector:
-        return np.where(face.members, -self.family.weights * program.v[:-1], 0.0)
+        return np.where(face.members, -self.units * program.v[:-1], 0.0)
 
     def restore(self, face: Face, v: Vector, on: NDArray[np.bool_]) -> Vector:
         """Build the program anew with the tied coordinates as its basis."""
@@ -172,25 +191,32 @@ class GreedySelector(ProgramSelector):
 
     def candidates(self, g: Vector, on: NDArray[np.bool_], at_zero: bool) -> list[FaceCandidate]:
         """Settle the program on the tied coordinates."""
-        weights, n = self.family.weights, g.size
+        n = g.size
         if at_zero:
             self._tie_all(g)
             return [self.family.rest(n)]
         signs = np.where(on, np.where(g >= 0, 1.0, -1.0), 0.0)
         if self.program is None:
             first = np.zeros(n, dtype=bool)
-            first[np.flatnonzero(on)[0]] = True
+            tied = np.flatnonzero(on)
+            first[tied[int(np.argmax(self.shrink[tied]))]] = (
+                True  # the least steep: all others differ from it in their own size
+            )
             self.program = self._program(signs, first)
         program = self.program
         for j in np.flatnonzero(on & ~program.members[:n]):
             self._set_border(int(j), signs[j])
-        if not program.delayed:
+        if self.graded:
+            program.refactor()
+        elif not program.delayed:
             program.refine()
         program.settle()
+        if self.graded:
+            program.refactor()
         basis = program.basis[:n]
         for j in np.flatnonzero(program.members[:n] & ~basis):
             self._set_border(int(j), 0.0)
-        return [self.family.take(-weights * program.v[:n], np.flatnonzero(basis), g)]
+        return [self.family.take(-self.units * program.v[:n], np.flatnonzero(basis), g)]
 
     def _tie_all(self, g: Vector) -> None:
         """Take the coordinates that are not tied on arrival into the basis, so that the last correction moves them too."""
@@ -204,11 +230,11 @@ class GreedySelector(ProgramSelector):
 
     def _program(self, signs: Vector, free: NDArray[np.bool_]) -> BoxProgram:
         """Return the program of a tie with the given signs, of which the coordinates `free` are in the basis."""
-        weights, n = self.family.weights, signs.size
+        n, border = signs.size, self.shrink * signs
         K = np.zeros((n + 1, n + 1))
-        K[:n, :n] = self.scale * (weights[:, None] * self.H * weights)
-        K[:n, n] = K[n, :n] = signs
-        v = np.append(np.where(free, signs, 0.0) / np.count_nonzero(free), 0.0)
+        K[:n, :n] = self.scale * (self.units[:, None] * self.H * self.units)
+        K[:n, n] = K[n, :n] = border
+        v = np.append(np.where(free, signs / self.shrink, 0.0) / np.count_nonzero(free), 0.0)
         lower = np.append(np.where(signs < 0, -np.inf, 0.0), -np.inf)
         upper = np.append(np.where(signs > 0, np.inf, 0.0), np.inf)
         c = np.append(np.zeros(n), -1.0)
@@ -220,7 +246,7 @@ class GreedySelector(ProgramSelector):
         program = self.program
         assert program is not None
         n = program.v.size - 1
-        program.set_coefficient(j, n, sign)
+        program.set_coefficient(j, n, sign * self.shrink[j])
         program.lower[j] = -np.inf if sign < 0 else 0.0
         program.upper[j] = np.inf if sign > 0 else 0.0
         program.members[j] = sign != 0.0
@@ -234,8 +260,16 @@ class GreedySelector(ProgramSelector):
         tied = program.basis[:n]
         if face.mode.resting:
             # Without the border, whose inverse is that of the bordered matrix up to one rank.
-            residual[:n][tied] = (self.scale * self.family.weights * g)[tied]
+            residual[:n][tied] = (self.scale * self.units * g)[tied]
             step, border = program.tableau.solve(residual), program.tableau.column(n)
-            return self.family.weights * np.where(tied, (step - border * (step[n] / border[n]))[:n], 0.0)
+            return self.units * np.where(tied, (step - border * (step[n] / border[n]))[:n], 0.0)
         residual[:n][tied] = program.K[:n, n][tied] * (self.scale * face.surface_values(g))
-        return self.family.weights * program.tableau.solve(residual)[:n]
+        return self.units * program.tableau.solve(residual)[:n]
+
+
+def _shrink(diagonal: Vector) -> Vector:
+    """Return powers of two that bring a graded positive diagonal, scaled by them from both sides, near its least entry."""
+    least = float(diagonal.min())
+    if float(diagonal.max()) <= STEEP * least:
+        return np.ones(diagonal.size)
+    return np.asarray(2.0 ** -np.round(0.5 * np.log2(diagonal / least)))

@@ -15,6 +15,7 @@ from filippov.arguments import Matrix, Vector, as_callable
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.rounding import EPS
 from filippov.symbolic.expressions import natural_order, parse_expression, variable_names
+from flows.objectives.kinks import find_jump, switching_arguments
 from flows.objectives.objective import SmoothObjective
 from flows.objectives.quadratic import Quadratic
 
@@ -247,7 +248,9 @@ class Symbolic(SmoothObjective):
     Raises
     ------
     InvalidInputError
-        If the text is not a formula, has no variables, or holds one that is not listed.
+        If the text is not a formula, has no variables, or holds one that is not listed; if f or its gradient jumps where an
+        Abs, Max, Min, sign, Heaviside or Piecewise switches (looked for at sampled points: a jump on a small part of such a
+        surface can be overlooked). A gradient with kinks, such as that of max(x, 0)^2 or x |x|, is right.
     """
 
     def __init__(
@@ -280,6 +283,7 @@ class Symbolic(SmoothObjective):
         self._value = _Compiled(self._symbols, [self._formula])
         self._grad = _Compiled(self._symbols, self._gradient)
         self._hess = _Compiled(self._symbols, upper)
+        self._refuse_kinks({s: sympy.Symbol(n, real=True) for n, s in zip(names, self._symbols, strict=True)})
         self.quadratic: Quadratic | None = self._as_quadratic(upper)
         self.is_quadratic = self.quadratic is not None
 
@@ -305,6 +309,21 @@ class Symbolic(SmoothObjective):
         if real.has(sympy.I, sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
             raise InvalidInputError(f"expression must be real and finite, got {str(real)[:80]}")
         return real
+
+    def _refuse_kinks(self, named: dict[Any, Any]) -> None:
+        """Raise where f or its gradient jumps, if a jump is found at the zeros of what Abs, Max, sign, ... switch by."""
+        arguments = switching_arguments([self._formula, *self._gradient])
+        if not arguments:
+            return
+        switches = _Compiled(self._symbols, arguments)
+        jump = find_jump(switches, _Compiled(self._symbols, [self._formula, *self._gradient]), self.dim)
+        if jump is not None:
+            number, x = jump
+            raise InvalidInputError(
+                f"expression must have a continuous gradient, but it has a kink where {arguments[number].xreplace(named)} = 0, "
+                f"as at {', '.join(self.variables)} = {np.array2string(x, precision=6, threshold=6)}; for the differential "
+                "inclusion of a nonsmooth f give minus its gradient to filippov.from_sympy"
+            )
 
     def _as_quadratic(self, upper: list[Any]) -> Quadratic | None:
         import sympy

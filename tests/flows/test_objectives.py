@@ -255,6 +255,52 @@ def test_gradient_error_covers_the_rounding_and_no_more_than_needed(name):
         assert np.all(f.gradient_error(x) <= 1e-14 * terms)
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("abs(x)", "x = 0"),
+        ("max(x, y)", r"(x - y|-x \+ y) = 0"),
+        ("min(x, y) + x^2", r"(x - y|-x \+ y) = 0"),
+        ("max(x, y)^2", r"(x - y|-x \+ y) = 0"),
+        ("sqrt((x - y)^2)", r"(x - y|-x \+ y) = 0"),
+        ("abs(x - 1000000000) + y^2", "x - 1000000000 = 0"),
+        ("exp(abs(x)) + y^2", "x = 0"),
+        ("abs(sin(x))", r"sin\(x\) = 0"),
+        ("abs(abs(x) - 1)^2 + y", "x = 0"),
+        ("sign(y) + x", "y = 0"),
+        ("Heaviside(x)*x", "x = 0"),
+        ("Piecewise((x^2/2, x < 1), (x, True))", "x - 1 = 0"),
+    ],
+)
+def test_symbolic_refuses_kinks(text, where):
+    """Flows of these were silently wrong, or crawled: the theory asks for a continuous gradient."""
+    with pytest.raises(InvalidInputError, match=f"has a kink where {where}, as at .*from_sympy"):
+        Symbolic(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max(x, 0)^2",
+        "x*abs(x)",
+        "(x + y)*abs(x + y)/3",
+        "abs(x)^3",
+        "abs(x)^1.1",
+        "Heaviside(x)*x^2",
+        "Piecewise((x^2/2, abs(x) < 1), (abs(x) - 1/2, True))",
+        "Piecewise((x^2, x > 3), (6*x - 9, True))",
+        "max(x - exp(y), 0)^2 + y^2",
+        "log(1 + exp(x)) + max(0, 1 - x*y)^2",
+        "exp(abs(x)) - abs(x)",
+        "abs(x^2 - 2)^2",
+        "abs(x)^4 + 1/abs(x + 3)",
+        "abs(x^2 + 1)",
+    ],
+)
+def test_symbolic_allows_continuous_gradients(text):
+    assert Symbolic(text).dim <= 2
+
+
 @pytest.mark.parametrize("name", [n for n in FORMULAS if n != "symbolic"])
 def test_minimize_reaches_the_rounding_of_the_gradient(name):
     f = make(name)
@@ -350,16 +396,18 @@ def test_symbolic_recognises_quadratics():
     assert Symbolic("x^2 - y^2").convex is False
     x, value = Symbolic("(x - 1)^2 + 7").minimize()
     assert (x.tolist(), value) == ([1], 7)
-    for other in ("abs(x)", "max(x, y)^2", "x^3", "Piecewise((x, x > 0), (2*x, True))"):
+    for other in ("x*abs(x)", "max(x - y, 0)^2", "x^3", "Piecewise((x^2, x > 0), (2*x^2, True))"):
         assert not Symbolic(other).is_quadratic
         assert Symbolic(other).hessian_variation(np.linalg.norm) is None
 
 
 def test_symbolic_at_kinks_and_outside_its_domain():
-    f = Symbolic("Max(x, y)^2 + abs(x - 1) + sign(y) + Heaviside(x) + Piecewise((x^2, x > 0), (0, True))")
-    assert f.value([3, 1]) == 9 + 2 + 1 + 1 + 9
-    np.testing.assert_array_equal(f.grad([3, 1]), [6 + 1 + 6, 0])
-    np.testing.assert_array_equal(f.hess([3, 1]), [[4, 0], [0, 0]])
+    f = Symbolic(
+        "Max(x - y, 0)^2 + x*abs(x) + sign(y)*y^2 + Heaviside(x)*x^3 + Piecewise((x^2, x > 0), (0, True))"
+    )
+    assert f.value([3, 1]) == 4 + 9 + 1 + 27 + 9
+    np.testing.assert_array_equal(f.grad([3, 1]), [4 + 6 + 27 + 6, -4 + 2])
+    np.testing.assert_array_equal(f.hess([3, 1]), [[2 + 2 + 18 + 2, -2], [-2, 2 + 2]])
     g = Symbolic("1/x + log(y) + exp(z)")
     assert not np.any(np.isfinite(g.grad([0, 0, 1000])))
     assert np.isnan(g.value([1, -1, 0]))
