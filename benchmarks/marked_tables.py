@@ -1,4 +1,4 @@
-"""Tables that a benchmark prints, and writes into the section of docs/benchmarks.md that is marked as its own."""
+"""Tables that a benchmark prints, and writes into the section of docs/benchmarks.md or docs/trust.rst that is marked as its own."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["PAGE", "MarkedTable", "write_section"]
+__all__ = ["PAGE", "TRUST", "MarkedTable", "write_section"]
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+TRUST = PAGE.with_name("trust.rst")
 
 
 @dataclass
 class MarkedTable:
-    """Rows under a header, with a title above and remarks below."""
+    """Rows under a header, with a title above and remarks below; widths of the columns in percent, for `rst`."""
 
     title: str
     header: Sequence[str]
     rows: list[Sequence[str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    widths: Sequence[int] = ()
 
     def print(self) -> None:
         """Print for the terminal."""
@@ -41,6 +43,18 @@ class MarkedTable:
             lines += ["", remark]
         return "\n".join(lines)
 
+    def rst(self) -> str:
+        """Return the rows as reStructuredText, without the title, which a page there has as its own."""
+        lines = [".. list-table::", "   :header-rows: 1"]
+        if self.widths:
+            lines.append("   :widths: " + " ".join(map(str, self.widths)))
+        lines.append("")
+        for row in (self.header, *self.rows):
+            lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
+        for remark in self.remarks:
+            lines += ["", remark]
+        return "\n".join(lines)
+
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -48,10 +62,12 @@ def _line(cells: Sequence[str]) -> str:
 
 def write_section(name: str, text: str, page: Path = PAGE) -> None:
     """Put `text` between the marks of a section of the page; raise ValueError where a mark is missing."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    opening, closing = ("<!-- ", " -->") if page.suffix == ".md" else (".. ", "")
+    begin, end = (f"{opening}{name}: {what}{closing}" for what in ("begin", "end"))
     whole = page.read_text(encoding="utf-8")
     if whole.count(begin) != 1 or whole.count(end) != 1 or whole.index(begin) > whole.index(end):
         raise ValueError(f"{page.name} must hold the marks {begin} and {end} once, in this order")
     before, rest = whole.split(begin)
     _, after = rest.split(end)
-    page.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")
+    gap = "\n" if page.suffix == ".md" else "\n\n"  # a comment of reStructuredText ends at a blank line
+    page.write_text(f"{before}{begin}{gap}{text.strip()}{gap}{end}{after}", encoding="utf-8")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from filippov.errors import InvalidInputError, InvalidTypeError
+from filippov.slabs import row_slabs, symmetrize
 
 Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = NDArray[np.float64]
@@ -140,20 +141,21 @@ def as_matrix(name: str, value: ArrayLike, columns: int | None = None) -> Matrix
 
 
 def as_symmetric(name: str, value: ArrayLike, dim: int | None = None) -> Matrix:
-    """Return `value` as a symmetric float matrix (asymmetry up to rounding is averaged away)."""
+    """Return `value` as a fresh symmetric float matrix, rows contiguous (asymmetry up to rounding is averaged away)."""
     matrix = as_matrix(name, value, dim)
     if matrix.shape[0] != matrix.shape[1]:
         raise InvalidInputError(f"{name} must be square, got shape {matrix.shape}")
     with np.errstate(over="ignore"):
         # By slabs of rows: at n = 10 000 a second matrix is another 800 MB.
-        slabs = [slice(i, i + 256) for i in range(0, matrix.shape[0], 256)]
+        slabs = row_slabs(matrix.shape[0])
         gap = max(float(np.max(np.abs(matrix[rows] - matrix.T[rows]))) for rows in slabs)
-    if gap == 0.0:
-        return matrix  # also where the sum of two entries would overflow
     # 1e-12 is far above the rounding of any product that forms a symmetric matrix, far below a modelling mistake.
-    if gap > 1e-12 * float(np.max(np.abs(matrix))):
+    if gap > 1e-12 * max(float(matrix.max()), -float(matrix.min())):
         raise InvalidInputError(f"{name} must be symmetric, got max |{name} - {name}'| = {gap:.3g}")
-    return (matrix + matrix.T) / 2
+    if gap > 0.0:  # else the sum of two entries might overflow
+        symmetrize(matrix)
+    # What is stored by columns is now its own transpose; BLAS would copy a matrix stored otherwise at each product.
+    return np.ascontiguousarray(matrix.T if matrix.flags.f_contiguous else matrix)
 
 
 def as_span(name: str, value: Any) -> tuple[float, float]:

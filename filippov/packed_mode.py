@@ -26,6 +26,37 @@ class PackedMode(Mode):
         object.__setattr__(self, "codimension", mode.codimension)
         object.__setattr__(self, "resting", mode.resting)
 
+    @classmethod
+    def of(cls, mode: Mode) -> PackedMode:
+        """Return the mode itself if it is packed, else packed."""
+        return mode if isinstance(mode, PackedMode) else cls(mode)
+
+    @classmethod
+    def from_bits(
+        cls,
+        bits: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+        surfaces: int,
+        codimension: int,
+        resting: bool,
+    ) -> PackedMode:
+        """Return the mode whose `bits` these are."""
+        packed = cls.__new__(cls)
+        values = (surfaces, *bits, codimension, resting)
+        names = ("_size", "_sliding", "_above", "codimension", "resting")
+        for name, value in zip(names, values, strict=True):
+            object.__setattr__(packed, name, value)
+        return packed
+
+    @property
+    def surfaces(self) -> int:
+        """The number m of surfaces."""
+        return self._size
+
+    @property
+    def bits(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """A bit for each surface: whether it is slid on; whether its side is +1."""
+        return self._sliding, self._above
+
     _size: int
     _sliding: NDArray[np.uint8]
     _above: NDArray[np.uint8]

@@ -10,9 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg.blas import dgemv, dsymv, dsyr, dsyrk
+from scipy.linalg.lapack import dgetrf, dgetri, dgetri_lwork
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
+from filippov.slabs import row_slabs, symmetrize
 
 __all__ = ["SelectionError", "Tableau", "symmetric_product"]
 
@@ -33,6 +35,25 @@ class SelectionError(FilippovError):
 def symmetric_product(K: Matrix, v: Vector) -> Vector:
     """Return K v for symmetric K by scipy's BLAS, like the pivots: two thread pools taking turns wait for each other."""
     return dsymv(1.0, K.T, v)  # the transpose of a row-major matrix is column-major: no copy
+
+
+def _inverse(K: Matrix) -> Matrix:
+    """Return the inverse of a symmetric matrix in its own memory.
+
+    Raises
+    ------
+    SelectionError
+        If it is singular.
+    """
+    factor, order, failed = dgetrf(K.T, overwrite_a=1)
+    if not failed:
+        size, _ = dgetri_lwork(K.shape[0])
+        factor, failed = dgetri(factor, order, lwork=int(size), overwrite_lu=1)
+    if failed:
+        raise SelectionError("the curvature on the sliding set is singular")
+    inverse: Matrix = factor.T
+    symmetrize(inverse)
+    return inverse
 
 
 class Tableau:
@@ -88,16 +109,14 @@ class Tableau:
 
     def _sweep_block(self, K: Matrix, basis: NDArray[np.bool_]) -> None:
         inside, outside = np.flatnonzero(basis), np.flatnonzero(~basis)
-        try:
-            inverse = np.linalg.inv(K[np.ix_(inside, inside)])
-        except np.linalg.LinAlgError:
-            raise SelectionError("the curvature on the sliding set is singular") from None
-        inverse = (inverse + inverse.T) / 2
+        inverse = _inverse(K[np.ix_(inside, inside)])
         mixed = inverse @ K[np.ix_(inside, outside)]
-        self._upper[np.ix_(inside, inside)] = -inverse
+        self._upper[np.ix_(inside, inside)] = np.negative(inverse, out=inverse)
         self._upper[np.ix_(inside, outside)] = mixed
         self._upper[np.ix_(outside, inside)] = mixed.T
-        self._upper[np.ix_(outside, outside)] -= K[np.ix_(outside, inside)] @ mixed
+        for rows in row_slabs(outside.size):
+            some = outside[rows]
+            self._upper[np.ix_(some, outside)] -= K[np.ix_(some, inside)] @ mixed
         self.basis = basis.copy()
 
     def column(self, k: int) -> Vector:

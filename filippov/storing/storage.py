@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from filippov.arguments import Matrix
 from filippov.errors import InvalidInputError, OtherInputWarning
 from filippov.ledger import Ledger, LedgerMode, LedgerPiece, LedgerPlace
 from filippov.pieces import ChebyshevPiece, LinearPiece, Piece, Segment, chebyshev_coefficients
 from filippov.storing.ledger_storage import common_ledger, pack_ledger, unpack_ledger
 from filippov.storing.npz import read_npz, write_npz
 from filippov.storing.stored_layout import check_layout
+from filippov.storing.stretch_storage import StretchIndex, unpack_modes, unpack_stretches
+from filippov.stretches import Stretch, StretchPiece, StretchPlace, StretchSource
 from filippov.switching import KINDS, Mode, Switch
 from filippov.system import System
 from filippov.trajectory import Trajectory
@@ -32,6 +36,11 @@ SERIES_TOLERANCE = 1e-14
 
 def save_trajectory(trajectory: Trajectory, path: str | PathLike[str]) -> None:
     """Write a trajectory; straight pieces exactly, curved ones as Chebyshev series to `SERIES_TOLERANCE`.
+
+    A path that keeps only what it is derived from is stored so too. Entries of a ledger say all themselves. Of stretches the
+    file holds the seeds, the states noted at `t_eval`, and a quarter of a byte for each surface and segment, not the system:
+    that has to be given when it is loaded for states in between, which then have the same bits (on the same machine with the
+    same number of threads). Times, switches, modes and what `t_eval` noted are there without it.
 
     The file is written under a temporary name and then renamed, so an old file survives a failure. It says which
     version of this library wrote it and holds the digest of what was solved.
@@ -70,9 +79,19 @@ def pack_trajectory(trajectory: Trajectory, digest: str | None = None) -> dict[s
     if ledger is not None:
         pack_ledger(ledger, trajectory.segments, trajectory.switches, arrays)
         return arrays
-    places = [s.x for s in trajectory.switches]
+    stretches = StretchIndex(trajectory.segments, trajectory.switches)
+    places = [
+        s.x for s, (stretch, _) in zip(trajectory.switches, stretches.switches, strict=True) if stretch < 0
+    ]
     arrays["switch_x"] = np.array(places).reshape(len(places), trajectory.dim)
     _pack_segments(trajectory.segments, trajectory.dim, arrays)
+    if stretches:
+        stretches.pack(trajectory.segments, arrays)
+        # States that were noted on the way, at a t_eval; at the ends of all steps they would be the vertices after all.
+        if "y" in trajectory.__dict__ and trajectory.t.size <= len(stretches.pieces):
+            arrays["reported"] = trajectory.y
+    else:
+        _pack_sides(trajectory.segments, arrays)
     return arrays
 
 
@@ -105,11 +124,15 @@ def unpack_trajectory(arrays: dict[str, NDArray[Any]], system: System | None) ->
     if system is not None and system.dim not in (0, arrays["start_x"].size):
         raise InvalidInputError(f"system must have {arrays['start_x'].size} states, got {system.dim}")
     ledger = unpack_ledger(arrays) if "ledger_t" in arrays else None
+    stretches: Sequence[Stretch] = ()
+    if ledger is None and "stretch_numbers" in arrays:
+        stretches = unpack_stretches(arrays, _source(arrays, header["options"], system))
     return Trajectory(
-        segments=_unpack_segments(arrays, ledger),
-        switches=_unpack_switches(arrays, ledger),
+        segments=_segments_on(ledger, arrays) if ledger is not None else _unpack_segments(arrays, stretches),
+        switches=_unpack_switches(arrays, ledger, stretches),
         start=(float(arrays["start_t"]), np.array(arrays["start_x"], dtype=np.float64)),
         t_eval=np.array(arrays["t"], dtype=np.float64),
+        reported=arrays.get("reported") if stretches else None,
         status=header["status"],
         message=header["message"],
         nfev=header["nfev"],
@@ -122,6 +145,14 @@ def unpack_trajectory(arrays: dict[str, NDArray[Any]], system: System | None) ->
         version=header.get("version"),
         digest=header.get("digest"),
     )
+
+
+def _source(arrays: dict[str, NDArray[Any]], options: dict[str, Any], system: System | None) -> StretchSource:
+    """Return what stretches are run again by."""
+    t_end = options.get("t_end")
+    if not isinstance(t_end, (int, float)) or not np.isfinite(t_end):
+        raise InvalidInputError("its header has no t_end among the options")
+    return StretchSource(system, float(arrays["start_t"]), np.array(arrays["start_x"]), float(t_end))
 
 
 def _header(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
@@ -149,17 +180,25 @@ def _pack_switches(switches: list[Switch], arrays: dict[str, NDArray[Any]]) -> N
     arrays["switch_surface_counts"] = np.array([len(s.surfaces) for s in switches], dtype=np.int32)
 
 
-def _unpack_switches(arrays: dict[str, NDArray[Any]], ledger: Ledger | None) -> list[Switch]:
+def _unpack_switches(
+    arrays: dict[str, NDArray[Any]], ledger: Ledger | None, stretches: Sequence[Stretch]
+) -> list[Switch]:
     ends = np.cumsum(arrays["switch_surface_counts"])
     surfaces = np.split(arrays["switch_surfaces"], ends[:-1]) if ends.size else []
-    places: list[Any] = (
-        [np.array(x) for x in arrays["switch_x"]]
-        if ledger is None
-        else [
+    places: list[Any]
+    if ledger is not None:
+        places = [
             LedgerPlace(ledger, int(number), float(t))
             for number, t in zip(arrays["switch_number"], arrays["switch_t"], strict=True)
         ]
-    )
+    elif stretches:
+        stored = iter(arrays["switch_x"])
+        places = [
+            np.array(next(stored)) if stretch < 0 else StretchPlace(stretches[stretch], number)
+            for stretch, number in arrays["switch_place"].tolist()
+        ]
+    else:
+        places = [np.array(x) for x in arrays["switch_x"]]
     rows = zip(
         arrays["switch_t"],
         places,
@@ -179,51 +218,63 @@ def _pack_segments(segments: list[Segment], dim: int, arrays: dict[str, NDArray[
     pieces: list[tuple[int, Piece]] = [
         (k, piece) for k, segment in enumerate(segments) for piece in segment.pieces
     ]
-    lengths, states, velocities = [], [], []
-    for _, piece in pieces:
-        if isinstance(piece, LinearPiece):
-            lengths.append(1)  # x0 and v themselves: a straight line comes back bit for bit
-            states.append(piece.x0[None, :])
-            velocities.append(piece.v[None, :])
-        elif piece.t0 == piece.t1:
-            lengths.append(1)  # a series needs a span
-            states.append(piece.state(np.array([piece.t0])).T)
-            velocities.append(piece.velocity(np.array([piece.t0])).T)
-        else:
-            series = chebyshev_coefficients(piece, SERIES_TOLERANCE)
-            lengths.append(series[0].shape[0])
-            states.append(series[0])
-            velocities.append(series[1])
+    rows = [_rows(piece, dim) for _, piece in pieces]
+    lengths = [len(states) for states, _ in rows]
     arrays["piece_segment"] = np.array([k for k, _ in pieces], dtype=np.int32)
     arrays["piece_span"] = np.array([(piece.t0, piece.t1) for _, piece in pieces]).reshape(len(pieces), 2)
     arrays["piece_length"] = np.array(lengths, dtype=np.int32)
-    arrays["piece_states"] = np.concatenate(states) if states else np.empty((0, dim))
-    arrays["piece_velocities"] = np.concatenate(velocities) if velocities else np.empty((0, dim))
-    surfaces = len(segments[0].mode.sides) if segments else 0
-    arrays["mode_sides"] = np.array([s.mode.sides for s in segments], dtype=np.int8).reshape(
-        len(segments), surfaces
-    )
+    arrays["piece_states"], arrays["piece_velocities"] = np.empty((2, sum(lengths), dim))
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    for (states, velocities), end in zip(rows, ends, strict=True):
+        part = slice(end - len(states), end)
+        arrays["piece_states"][part] = states
+        # A straight line's velocity is made here, not for all of them beside the array.
+        arrays["piece_velocities"][part] = velocities.v if isinstance(velocities, LinearPiece) else velocities
     arrays["mode_codimension"] = np.array([s.mode.codimension for s in segments], dtype=np.int32)
     arrays["mode_resting"] = np.array([s.mode.resting for s in segments], dtype=bool)
 
 
-def _unpack_segments(arrays: dict[str, NDArray[Any]], ledger: Ledger | None) -> list[Segment]:
-    if ledger is not None:
-        return _segments_on(ledger, arrays)
-    modes = [
-        Mode(sides, int(codimension), bool(resting))
-        for sides, codimension, resting in zip(
-            arrays["mode_sides"], arrays["mode_codimension"], arrays["mode_resting"], strict=True
-        )
-    ]
+def _rows(piece: Piece, dim: int) -> tuple[Matrix, Matrix | LinearPiece]:
+    """Return the rows that say a piece's states, and those for its velocities, or the line that has the one row."""
+    if isinstance(piece, StretchPiece):
+        return np.empty((0, dim)), np.empty((0, dim))  # derived again
+    if isinstance(piece, LinearPiece):
+        return piece.x0[None, :], piece  # x0 and v themselves: a straight line comes back bit for bit
+    if piece.t0 == piece.t1:  # a series needs a span
+        return piece.state(np.array([piece.t0])).T, piece.velocity(np.array([piece.t0])).T
+    return chebyshev_coefficients(piece, SERIES_TOLERANCE)
+
+
+def _pack_sides(segments: list[Segment], arrays: dict[str, NDArray[Any]]) -> None:
+    surfaces = len(segments[0].mode.sides) if segments else 0
+    arrays["mode_sides"] = np.array([s.mode.sides for s in segments], dtype=np.int8).reshape(
+        len(segments), surfaces
+    )
+
+
+def _unpack_segments(arrays: dict[str, NDArray[Any]], stretches: Sequence[Stretch]) -> list[Segment]:
+    modes: Sequence[Mode]
+    if stretches:
+        modes = unpack_modes(arrays)
+        places = arrays["piece_place"].tolist()
+    else:
+        modes = [
+            Mode(sides, int(codimension), bool(resting))
+            for sides, codimension, resting in zip(
+                arrays["mode_sides"], arrays["mode_codimension"], arrays["mode_resting"], strict=True
+            )
+        ]
+        places = [(-1, 0)] * len(arrays["piece_segment"])
     grouped: list[list[Piece]] = [[] for _ in modes]
     ends = np.cumsum(arrays["piece_length"])
-    for k, (t0, t1), length, end in zip(
-        arrays["piece_segment"], arrays["piece_span"], arrays["piece_length"], ends, strict=True
+    for k, (t0, t1), length, end, (stretch, number) in zip(
+        arrays["piece_segment"], arrays["piece_span"], arrays["piece_length"], ends, places, strict=True
     ):
         rows = slice(int(end - length), int(end))
         states, velocities = arrays["piece_states"][rows], arrays["piece_velocities"][rows]
-        if length == 1:
+        if stretch >= 0:
+            grouped[k].append(StretchPiece(stretches[stretch], number, float(t0), float(t1)))
+        elif length == 1:
             grouped[k].append(LinearPiece(float(t0), float(t1), states[0], velocities[0]))
         else:
             grouped[k].append(ChebyshevPiece(float(t0), float(t1), states, velocities))

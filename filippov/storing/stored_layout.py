@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from filippov.errors import InvalidInputError
 from filippov.storing.ledger_storage import LEDGER_LAYOUT, REPLACED, check_ledger
+from filippov.storing.stretch_storage import REPLACED_BY_STRETCHES, STRETCH_LAYOUT, check_stretches
 from filippov.switching import KINDS
 
 __all__ = ["check_layout"]
@@ -21,7 +22,7 @@ _LAYOUT: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
     "start_t": (_FLOAT, ()),
     "start_x": (_FLOAT, ("dim",)),
     "switch_t": (_FLOAT, ("switches",)),
-    "switch_x": (_FLOAT, ("switches", "dim")),
+    "switch_x": (_FLOAT, ("stored switches", "dim")),
     "switch_kind": (_INTEGER, ("switches",)),
     "switch_codimension": (_INTEGER, ("switches",)),
     "switch_surface_counts": (_INTEGER, ("switches",)),
@@ -61,12 +62,18 @@ def check_layout(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) 
         Naming the first entry that does not fit.
     """
     _check_header(header)
-    by_ledger = "ledger_t" in arrays
+    by_ledger, by_stretches = "ledger_t" in arrays, "stretch_numbers" in arrays
     layout = dict(_LAYOUT)
     if by_ledger:
         layout = {name: known for name, known in _LAYOUT.items() if name not in REPLACED} | dict(
             LEDGER_LAYOUT
         )
+    elif by_stretches:
+        layout = {name: known for name, known in _LAYOUT.items() if name not in REPLACED_BY_STRETCHES} | dict(
+            STRETCH_LAYOUT
+        )
+        if "reported" in arrays:
+            layout["reported"] = (_FLOAT, ("dim", "reported"))
     for i in range(header["events"]):
         layout[f"event_{i}_t"] = (_FLOAT, (f"event {i}",))
         layout[f"event_{i}_y"] = (_FLOAT, (f"event {i}", "dim"))
@@ -91,6 +98,10 @@ def check_layout(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) 
         check_ledger(arrays)
         _check_segments(arrays, arrays["mode_number"].size)
     else:
+        if by_stretches:
+            check_stretches(arrays)
+        elif len(arrays["switch_x"]) != arrays["switch_t"].size:
+            raise InvalidInputError(f"switch_x must have {arrays['switch_t'].size} rows")
         _check_pieces(arrays)
     _check_times(arrays)
 
@@ -130,13 +141,16 @@ def _check_switches(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _check_pieces(arrays: Mapping[str, NDArray[Any]]) -> None:
-    sides, lengths = arrays["mode_sides"], arrays["piece_length"]
-    if np.any((sides < -1) | (sides > 1)) or np.any(arrays["mode_codimension"] < 0):
+    lengths, codimensions = arrays["piece_length"], arrays["mode_codimension"]
+    sides = arrays.get("mode_sides", np.zeros(0, dtype=np.int8))
+    if np.any((sides < -1) | (sides > 1)) or np.any(codimensions < 0):
         raise InvalidInputError("mode_sides must be -1, 0 or 1, and mode_codimension not negative")
     total = arrays["piece_states"].shape[0]
-    if np.any((lengths < 1) | (lengths > total)) or sum(lengths.tolist()) != total:
+    derived = lengths == 0 if "stretch_numbers" in arrays else np.zeros(lengths.shape, dtype=bool)
+    wrong = ((lengths < 1) & ~derived) | (lengths > total)
+    if np.any(wrong) or sum(lengths.tolist()) != total:
         raise InvalidInputError("piece_length must add up to the number of coefficients")
-    _check_segments(arrays, len(sides))
+    _check_segments(arrays, codimensions.size)
     spans = arrays["piece_span"]
     if np.any((lengths > 1) & (spans[:, 1] <= spans[:, 0])):
         raise InvalidInputError("piece_span must not be empty")

@@ -9,17 +9,22 @@ machine with the same number of threads).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
+from filippov.errors import FilippovError, InvalidInputError
 from filippov.packed_mode import PackedMode
 from filippov.pieces import LinearPiece, Piece
+from filippov.stretches import Stretch, StretchMotion, StretchPiece, StretchPlace, StretchSeed
 from filippov.system import Candidate
-from flows.faces import FaceCandidate, FaceFamily
+from flows.faces import Face, FaceCandidate, FaceFamily, GreedyFace, GreedyFaces, SignFace, SignFaces
 from flows.motions.linear_motion import LinearMotion, Seed
 from flows.motions.selectors import ProgramSelector, selector_for
 
-__all__ = ["LongLinearMotion", "Stretch"]
+__all__ = ["LinearStretch", "LongLinearMotion"]
 
 BUDGET = 256 * 2**20
 """Bytes of vertices stored as they are."""
@@ -28,94 +33,109 @@ VERTICES_PER_DIMENSION = 4
 """Length of a stretch over n: building a program costs about as much as n pivots, running a stretch again 6 n of them."""
 
 
-class Stretch:
-    """A part of a path that is run again where it is asked for.
+class Rerunner:
+    """What the stretches of one path are run again by: they share it, and with it the one program that is kept at a time.
 
     Parameters
     ----------
     H, b, family
         Of the motion.
-    seed : Seed
-    t_bound : float
-        As far as the path was to go.
     """
 
-    def __init__(self, H: Matrix, b: Vector, family: FaceFamily, seed: Seed, t_bound: float) -> None:
-        self.H, self.b, self.family, self.seed, self.t_bound = H, b, family, seed, t_bound
-        self.length = 0
-        self._cursor: tuple[int, LinearMotion, Piece | None] | None = None
+    def __init__(self, H: Matrix, b: Vector, family: FaceFamily) -> None:
+        self.H, self.b, self.family = H, b, family
+        self._cursor: tuple[LinearStretch, int, LinearMotion, Piece | None] | None = None
 
-    def _run_to(self, number: int) -> tuple[LinearMotion, Piece | None]:
-        """Return the motion after advance number `number` of the stretch (from 1), with the piece of that advance."""
-        if self._cursor is None or self._cursor[0] > number:
-            motion = LinearMotion(
-                self.H, self.b, self.family, selector_for(self.H, self.family, True), self.seed.t, self.seed.x
-            )
-            motion.restart(self.seed)
-            self._cursor = (0, motion, None)
-        reached, motion, piece = self._cursor
+    def run_to(self, stretch: LinearStretch, number: int) -> tuple[LinearMotion, Piece | None]:
+        """Return the motion after advance number `number` of a stretch (from 1), with the piece of that advance."""
+        cursor = self._cursor
+        if cursor is None or cursor[0] is not stretch or cursor[1] > number:
+            self._cursor = cursor = None  # before the next program is built: each is of the size of H
+            seed = stretch.seed
+            selector = selector_for(self.H, self.family, True)
+            motion = LinearMotion(self.H, self.b, self.family, selector, seed.t, seed.x)
+            motion.restart(seed)
+            cursor = (stretch, 0, motion, None)
+        _, reached, motion, piece = cursor
         while reached < number:
             if reached:
+                if not motion.at_switch:
+                    raise FilippovError(
+                        f"the stretch of the path from t = {stretch.seed.t:.17g} on ends early"
+                    )
                 motion.enter(motion.candidates()[0])
-            piece = motion.advance(self.t_bound)
+            piece = motion.advance(stretch.t_bound)
             reached += 1
-        self._cursor = (reached, motion, piece)
+        self._cursor = (stretch, reached, motion, piece)
         return motion, piece
-
-    def piece(self, number: int) -> LinearPiece:
-        """Return the straight line of an advance."""
-        piece = self._run_to(number)[1]
-        assert isinstance(piece, LinearPiece)
-        return piece
-
-    def end(self, number: int) -> Vector:
-        """Return a fresh copy of the state at the end of an advance, (n,)."""
-        return self._run_to(number)[0].x.copy()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the cursor out."""
         return {**self.__dict__, "_cursor": None}
 
 
-@dataclass(frozen=True)
-class StretchPlace:
-    """A state still to be derived: called, it returns the end of an advance, (n,)."""
+class LinearStretch(Stretch):
+    """A part of a polyline that is run again where it is asked for.
 
-    stretch: Stretch
-    number: int
+    Parameters
+    ----------
+    runner : Rerunner
+    seed : Seed
+    t_bound : float
+        As far as the path was to go.
+    """
 
-    def __call__(self) -> Vector:
-        """Return a fresh copy of the state."""
-        return self.stretch.end(self.number)
+    def __init__(self, runner: Rerunner, seed: Seed, t_bound: float) -> None:
+        self.runner, self.seed, self.t_bound = runner, seed, t_bound
+        self.length = 0
+
+    def piece(self, number: int) -> LinearPiece:
+        """Return the straight line of an advance."""
+        piece = self.runner.run_to(self, number)[1]
+        if not isinstance(piece, LinearPiece):
+            raise FilippovError(
+                f"the stretch of the path from t = {self.seed.t:.17g} on has no piece {number}"
+            )
+        return piece
+
+    def end(self, number: int) -> Vector:
+        """Return a fresh copy of the state at the end of an advance, (n,)."""
+        return self.runner.run_to(self, number)[0].x.copy()
+
+    def seed_record(self) -> StretchSeed:
+        """Return the seed: t, extent and t_bound; x and v; the signs of the face and what the selection decided."""
+        seed = self.seed
+        return StretchSeed(
+            np.array([seed.t, seed.extent, self.t_bound]),
+            np.array([seed.x, seed.v]),
+            np.array([_signs(seed.face), seed.on], dtype=np.int8),
+        )
 
 
-class StretchPiece(Piece):
-    """A straight line that is re-derived, unless the path is still on it."""
-
-    __slots__ = ("_line", "_number", "_stretch", "t0", "t1")
-
-    def __init__(self, stretch: Stretch, number: int, line: Piece) -> None:
-        self._stretch, self._number = stretch, number
-        self._line: Piece | None = line
-        self.t0, self.t1 = line.t0, line.t1
-
-    def forget(self) -> None:
-        """Drop the line: the path has left it."""
-        self._line = None
-
-    def _derived(self) -> Piece:
-        return self._stretch.piece(self._number) if self._line is None else self._line
-
-    def state(self, t: Vector) -> Matrix:
-        """Return x at times t (m,), shape (n, m)."""
-        return self._derived().state(t)
-
-    def velocity(self, t: Vector) -> Matrix:
-        """Return the constant velocity once for each time, shape (n, m)."""
-        return self._derived().velocity(t)
+def _signs(face: Face) -> NDArray[np.int8]:
+    """Return what a face is built from: the sign of each tied coordinate, or the side of each one at its bound."""
+    return face.signs if isinstance(face, GreedyFace) else face.mode.sides
 
 
-class LongLinearMotion(LinearMotion):
+def _stretch(runner: Rerunner, record: StretchSeed) -> LinearStretch:
+    """Return the stretch of a stored seed."""
+    family, n = runner.family, runner.b.size
+    assert isinstance(family, (SignFaces, GreedyFaces))
+    shapes = (record.numbers.shape, record.vectors.shape, record.marks.shape)
+    if shapes != ((3,), (2, n), (2, n)):
+        raise InvalidInputError(f"seed must have shapes ((3,), (2, {n}), (2, {n})), got {shapes}")
+    t, extent, t_bound = record.numbers.tolist()
+    signs, on = record.marks
+    count = np.count_nonzero(signs) if isinstance(family, GreedyFaces) else np.count_nonzero(signs == 0)
+    if extent < 0.0 or not t < t_bound or (isinstance(family, GreedyFaces) and count == 0):
+        raise InvalidInputError(f"seed must be of a path under way, got t = {t:g}, t_bound = {t_bound:g}")
+    built = GreedyFace if isinstance(family, GreedyFaces) else SignFace
+    x, v = np.array(record.vectors)
+    face = built(family.weights, np.array(signs, dtype=np.int8), resting=False)
+    return LinearStretch(runner, Seed(t, x, extent, face, v, on.astype(bool)), t_bound)
+
+
+class LongLinearMotion(LinearMotion, StretchMotion):
     """A polyline whose vertices are stored up to a budget, and re-derived beyond it.
 
     Only where the selection keeps a program and holds pivots back; everywhere else it is a `LinearMotion`.
@@ -126,7 +146,8 @@ class LongLinearMotion(LinearMotion):
     ) -> None:
         super().__init__(H, b, family, selector, t, x)
         self._stored = 0
-        self._stretch: Stretch | None = None
+        self._runner = Rerunner(H, b, family)
+        self._stretch: LinearStretch | None = None
         self._current: StretchPiece | None = None
         self._pending = False  # whether a stretch is to start with the next advance
 
@@ -150,7 +171,17 @@ class LongLinearMotion(LinearMotion):
         full = self._stored > BUDGET if self._stretch is None else self._is_long(self._stretch)
         self._pending = full and not candidate.face.mode.resting and self.selector.refinements is not None
 
-    def _is_long(self, stretch: Stretch) -> bool:
+    def restart(self, seed: Seed) -> None:
+        """Go to a seed, without the old program beside the new one: each is of the size of H."""
+        assert isinstance(self.selector, ProgramSelector)
+        self.selector.program = None
+        super().restart(seed)
+
+    def stretch(self, seed: StretchSeed) -> Stretch:
+        """Return the stretch of a stored seed."""
+        return _stretch(self._runner, seed)
+
+    def _is_long(self, stretch: LinearStretch) -> bool:
         return stretch.length >= VERTICES_PER_DIMENSION * self.x.size
 
     def advance(self, t_bound: float) -> Piece | None:
@@ -161,7 +192,7 @@ class LongLinearMotion(LinearMotion):
         if self._pending:
             self._pending = False
             seed = self.seed()
-            self._stretch = Stretch(self.H, self.b, self.family, seed, t_bound)
+            self._stretch = LinearStretch(self._runner, seed, t_bound)
             self.restart(seed)
         piece = super().advance(t_bound)
         if self._stretch is None:
@@ -170,5 +201,5 @@ class LongLinearMotion(LinearMotion):
         self._stretch.length += 1
         if piece is None:
             return None
-        self._current = StretchPiece(self._stretch, self._stretch.length, piece)
+        self._current = StretchPiece(self._stretch, self._stretch.length, piece.t0, piece.t1, piece)
         return self._current

@@ -14,18 +14,11 @@ from scipy.sparse import eye_array, issparse
 from filippov.arguments import Matrix, Vector, as_callable, as_symmetric, as_vector, check_size
 from filippov.errors import FilippovError
 from filippov.programs.sparse_factor import Sparse, positive_factor
-from filippov.rounding import EPS
+from filippov.rounding import EPS, absolute_product, absolute_row_sums
 from flows.objectives.objective import SmoothObjective, rounding_factor
 from flows.objectives.sparse_symmetric import as_sparse_symmetric, least_sparse_eigenvalue
 
-__all__ = ["Quadratic", "absolute_row_sums", "least_eigenvalue"]
-
-
-def absolute_row_sums(M: Matrix) -> Vector:
-    """Return L_i = sum_j |M_ij| of a symmetric M: diag(L) - M is diagonally dominant, so M <= diag(L)."""
-    sums: Vector = np.asarray(abs(M).sum(axis=1))
-    sums.flags.writeable = False
-    return sums
+__all__ = ["Quadratic", "least_eigenvalue"]
 
 
 def least_eigenvalue(M: Matrix) -> float:
@@ -35,7 +28,7 @@ def least_eigenvalue(M: Matrix) -> float:
     eps ||M||; n eps ||M||, with the row-sum bound for the norm, covers it.
     """
     least = float(eigvalsh(M, subset_by_index=(0, 0))[0])
-    return 0.0 if abs(least) <= M.shape[0] * EPS * float(np.abs(M).sum(axis=1).max()) else least
+    return 0.0 if abs(least) <= M.shape[0] * EPS * float(absolute_row_sums(M).max()) else least
 
 
 class Quadratic(SmoothObjective):
@@ -97,11 +90,13 @@ class Quadratic(SmoothObjective):
 
     def gradient_error(self, x: ArrayLike) -> Vector:
         """Return c (|Q| |x| + |b|), the rounding of Qx - b, shape (n,)."""
-        result: Vector = self._absolute_Q @ np.abs(self._point(x)) + np.abs(self.b)
+        size = np.abs(self._point(x))
+        product = self._absolute_sparse @ size if self.is_sparse else absolute_product(self.Q, size)
+        result: Vector = product + np.abs(self.b)
         return rounding_factor(self._terms) * result
 
     @cached_property
-    def _absolute_Q(self) -> Matrix:
+    def _absolute_sparse(self) -> Matrix:
         return abs(self.Q)
 
     @cached_property

@@ -22,8 +22,9 @@ from filippov.arguments import (
     check_size,
 )
 from filippov.errors import InvalidInputError
+from filippov.rounding import absolute_row_sums
 from flows.objectives.objective import SmoothObjective, rounding_factor
-from flows.objectives.quadratic import absolute_row_sums, least_eigenvalue
+from flows.objectives.quadratic import least_eigenvalue
 
 __all__ = ["SmoothMax"]
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import json
 import pickle
 import tracemalloc
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
-from filippov import solve
+from filippov import FilippovError, InvalidInputError, OtherInputWarning, Trajectory, solve
 from filippov.arguments import Matrix, Vector
 from filippov.packed_mode import PackedMode
 from filippov.programs import tableau
+from filippov.storing.npz import read_npz
+from filippov.storing.storage import pack_trajectory
+from filippov.stretches import StretchPiece
 from filippov.switching import Mode
 from flows import GreedyFlow, Quadratic, SignFlow
 from flows.motions import long_polyline
@@ -109,6 +118,165 @@ def test_memory_does_not_grow_with_the_vertices(monkeypatch: pytest.MonkeyPatch)
     # A state of 160 numbers is 1280 bytes; what is left a switch are its record, its mode and its piece.
     assert stored / switches > 2 * 1280
     assert derived / switches < 1800
+
+
+@pytest.mark.usefixtures("short_stretches")
+def test_states_at_given_times_cost_no_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective, x0 = problem(24, 4)
+    end = solve(SignFlow(objective), (0.0, 1e8), x0).arrival_time
+    bare = solve(SignFlow(objective), (0.0, end), x0)
+    asked = solve(SignFlow(objective), (0.0, end), x0, t_eval=np.linspace(0.0, end, 300))
+    assert len(derived_pieces(asked)) > 20
+    monkeypatch.setattr(long_polyline.Rerunner, "run_to", None)
+    assert asked.y.shape == (24, 300)
+    assert (asked.nfev, asked.njev, len(asked.switches)) == (bare.nfev, bare.njev, len(bare.switches))
+
+
+@pytest.mark.usefixtures("short_stretches")
+def test_one_program_is_kept_whatever_is_asked_for() -> None:
+    objective, x0 = problem(24, 5)
+    path = solve(SignFlow(objective), (0.0, 1e8), x0)
+    stretches = {id(piece.stretch) for piece in derived_pieces(path)}
+    assert len(stretches) > 2
+    gc.collect()
+    before = sum(isinstance(thing, tableau.Tableau) for thing in gc.get_objects())
+    for piece in derived_pieces(path)[::-1]:
+        path.sol(0.5 * (piece.t0 + piece.t1))
+    gc.collect()
+    assert sum(isinstance(thing, tableau.Tableau) for thing in gc.get_objects()) == before + 1
+
+
+# -- in files -----------------------------------------------------------------------------------------------------------
+
+
+def derived_pieces(path: Trajectory) -> list[StretchPiece]:
+    pieces = [piece for segment in path.segments for piece in segment.pieces]
+    return [piece for piece in pieces if isinstance(piece, StretchPiece)]
+
+
+def stored(flow: Any, folder: Path, shares: Any = None) -> tuple[Any, Trajectory, Path]:
+    objective, x0 = problem(24, 6)
+    system = flow(objective)
+    end = 1.1 * solve(system, (0.0, 1e8), x0).arrival_time
+    path = solve(system, (0.0, end), x0, t_eval=None if shares is None else end * np.array(shares))
+    assert len(derived_pieces(path)) > 20
+    path.save(folder / "path.npz")
+    return system, path, folder / "path.npz"
+
+
+@pytest.mark.usefixtures("short_stretches")
+@FLOWS
+@pytest.mark.parametrize("shares", [None, [0.0, 0.01, 0.2, 0.9]])
+def test_a_stored_path_is_run_again_to_the_same_bits(flow: Any, shares: Any, tmp_path: Path) -> None:
+    system, path, file = stored(flow, tmp_path, shares)
+    again = Trajectory.load(file, flow(Quadratic(system.objective.Q, system.objective.b)))
+    assert len(derived_pieces(again)) == len(derived_pieces(path))
+    times = np.linspace(0.0, path.t_end, 201)
+    for t in np.random.default_rng(1).permutation(times)[:40]:
+        np.testing.assert_array_equal(again.sol(t), path.sol(t))
+        np.testing.assert_array_equal(again.velocity(t), path.velocity(t))
+    np.testing.assert_array_equal(again.y, path.y)
+    for ours, theirs in zip(again.switches, path.switches, strict=True):
+        np.testing.assert_array_equal(ours.x, theirs.x)
+        assert (ours.t, ours.kind, ours.surfaces) == (theirs.t, theirs.kind, theirs.surfaces)
+    for p, q in zip(again.segments, path.segments, strict=True):
+        np.testing.assert_array_equal(p.mode.sides, q.mode.sides)
+        assert (p.t0, p.t1, p.codimension, p.mode.resting) == (q.t0, q.t1, q.codimension, q.mode.resting)
+    assert again.certify(20).ok
+    again.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == file.read_bytes()
+    thawed = pickle.loads(pickle.dumps(again))
+    np.testing.assert_array_equal(thawed.sol(times), path.sol(times))
+
+
+@pytest.mark.usefixtures("short_stretches")
+@FLOWS
+def test_a_seed_is_taken_over_whole(flow: Any, tmp_path: Path) -> None:
+    system, path, _ = stored(flow, tmp_path)
+    motion = system.motion(*path.start, path.t_end, 1e-8, 1e-10)
+    random = np.random.default_rng(2)
+    for piece in derived_pieces(path)[::10]:
+        seed = piece.stretch.seed_record()
+        # What the selection decided differs from what is slid on only where coordinates cross.
+        seed = replace(seed, marks=np.array([seed.marks[0], random.integers(0, 2, 24)], dtype=np.int8))
+        again = motion.stretch(seed).seed_record()
+        for field in fields(seed):
+            np.testing.assert_array_equal(getattr(again, field.name), getattr(seed, field.name))
+
+
+@pytest.mark.usefixtures("short_stretches")
+def test_a_file_holds_seeds_and_not_the_vertices(tmp_path: Path) -> None:
+    _, path, file = stored(SignFlow, tmp_path, [0.0, 0.9])
+    arrays = read_npz(file, "path must be a trajectory file")
+    kept = len(path.switches) + 1 - len(derived_pieces(path))
+    stretches = {id(piece.stretch) for piece in derived_pieces(path)}
+    # Of each kept vertex the state (twice: also as that of its switch) and the velocity; of each seed two vectors; of y two states.
+    assert sum(array.size for array in arrays.values() if array.shape[-1:] == (24,)) <= 24 * (
+        3 * (kept + 2) + 4 * len(stretches)
+    )
+    assert kept < 0.3 * len(path.switches)
+
+
+@pytest.mark.usefixtures("short_stretches")
+def test_without_the_system_a_file_says_what_needs_no_running(tmp_path: Path) -> None:
+    system, path, file = stored(SignFlow, tmp_path, [0.0, 0.01, 0.8])
+    again = Trajectory.load(file)
+    np.testing.assert_array_equal(again.y, path.y)
+    assert [s.t for s in again.switches] == [s.t for s in path.switches]
+    assert again.arrival_time == path.arrival_time
+    np.testing.assert_array_equal(again.sol(0.0), path.sol(0.0))
+    with pytest.raises(InvalidInputError, match="system must be given when this trajectory is loaded"):
+        again.sol(0.8 * path.t_end)
+    sparse = SignFlow(Quadratic(csr_array(system.objective.Q), system.objective.b))
+    with pytest.warns(OtherInputWarning):
+        again = Trajectory.load(file, sparse)
+    with pytest.raises(InvalidInputError, match="whose paths have no stretches: SignFlow"):
+        again.sol(0.8 * path.t_end)
+    with pytest.warns(OtherInputWarning):
+        again = Trajectory.load(file, SignFlow(problem(24, 7)[0]))
+    with pytest.raises(FilippovError, match=r"runs differently here|ends early|ill-conditioned"):
+        again.sol(0.9 * path.t_end)
+
+
+@pytest.mark.usefixtures("short_stretches")
+@FLOWS
+def test_broken_files_are_refused_or_end_in_one_named_error(flow: Any, tmp_path: Path) -> None:
+    system, path, file = stored(flow, tmp_path)
+    arrays: dict[str, Any] = pack_trajectory(path)
+    random = np.random.default_rng(0)
+    ours = [name for name in arrays if name.startswith(("stretch_", "mode_")) or name.endswith("_place")]
+    middle = derived_pieces(path)[-1].t0
+    for name in ours:
+        rest = {other: array for other, array in arrays.items() if other != name}
+        np.savez(file, **rest)
+        with pytest.raises(InvalidInputError, match="path must be a trajectory file"):
+            Trajectory.load(file)
+        array = arrays[name]
+        changes: list[Any] = [array[:-1], np.zeros(3), array[:0]] if array.ndim else [np.array([1])]
+        extremes = [-7, 0, 1, 5, 100, 2**31 - 1] if array.dtype.kind != "f" else [np.nan, -1e300, 0.0, 1e300]
+        for changed in changes:
+            np.savez(file, **rest, **{name: changed})
+            with pytest.raises(InvalidInputError, match="path must be a trajectory file"):
+                Trajectory.load(file, system)
+        for value in extremes:
+            changed = array.copy()
+            place = tuple(random.integers(side) for side in array.shape)
+            changed[place] = np.array(value).astype(array.dtype)
+            np.savez(file, **rest, **{name: changed})
+            with contextlib.suppress(FilippovError):
+                assert np.isfinite(Trajectory.load(file, system).sol(middle)).all()
+    # Of what another kind of path holds nothing is taken over unchecked.
+    bare: dict[str, Any] = pack_trajectory(solve(flow(Quadratic(np.eye(24))), (0.0, 1.0), np.ones(24)))
+    np.savez(
+        file,
+        **{**{name: arrays[name] for name in ours if name[:7] != "stretch"}, "reported": np.zeros(3), **bare},
+    )
+    assert np.isfinite(Trajectory.load(file).y).all()
+    header = json.loads(str(arrays["header"]))
+    del header["options"]["t_end"]
+    np.savez(file, **{**arrays, "header": np.array(json.dumps(header))})
+    with pytest.raises(InvalidInputError, match="t_end"):
+        Trajectory.load(file)
 
 
 def test_packed_modes_are_modes() -> None:
