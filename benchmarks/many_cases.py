@@ -1,6 +1,7 @@
 """Many generated cases, each right, ended by a named error, or wrong: `python benchmarks/many_cases.py --cases 20000 --seed 0`.
 
-`--kind WORD` tries only the kinds with that word in their names, `--number N` only case N, with its message.
+`--kind WORD` tries only the kinds with that word in their names, `--number N` only case N, with its message. `--write` writes the
+table into docs/trust.rst.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from marked_tables import TRUST, MarkedTable, write_section
 from tqdm import tqdm
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--kind", default="", help="only kinds with this in their names")
     parser.add_argument("--number", type=int, help="only this case of each kind")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/trust.rst")
     asked = parser.parse_args()
     names = [name for name in KINDS if asked.kind in name]
     if not names:
@@ -65,29 +66,26 @@ def main() -> int:
                     wrong.append(f"{name}, case {number}: {message}")
                 else:
                     errors[name][message.split(":")[0]] += 1
-    report(counts, errors, seconds, asked.seed)
+    table = table_of(counts, errors)
+    table.print()
     for line in wrong:
         print(line)
+    print(f"seed {asked.seed}, {sum(seconds.values()):.0f} s of CPU time")
+    if asked.write:
+        write_section("many_cases", table.rst(), TRUST)
     return int(any(count["wrong"] for count in counts.values()))
 
 
-def report(
-    counts: dict[str, Counter[str]], errors: dict[str, Counter[str]], seconds: dict[str, float], seed: int
-) -> None:
-    """Print the table of counts."""
-    table = Table("kind of case", title=f"Generated cases, seed {seed}")
-    for heading in ("tried", "right", "named error", "wrong", "CPU s"):
-        table.add_column(heading, justify="right")
-    table.add_column("errors")
-    for name, count in counts.items():
-        named = ", ".join(f"{kind} {n}" for kind, n in errors[name].most_common())
+def table_of(counts: dict[str, Counter[str]], errors: dict[str, Counter[str]]) -> MarkedTable:
+    """Return the counts of each kind, and of all."""
+    header = ("Kind of case", "tried", "right", "named error", "wrong", "which errors")
+    table = MarkedTable("Generated cases", header, widths=(46, 9, 9, 12, 9, 25))
+    for name, count in {**counts, "**all**": sum(counts.values(), Counter[str]())}.items():
+        named = ", ".join(f"{kind} {n}" for kind, n in errors.get(name, Counter[str]()).most_common())
         row = [str(count.total()), *(str(count[verdict]) for verdict in ("right", "named", "wrong"))]
-        table.add_row(name, *row, f"{seconds[name]:.0f}", named)
-    total = sum(counts.values(), Counter[str]())
-    row = [str(total.total()), *(str(total[verdict]) for verdict in ("right", "named", "wrong"))]
-    table.add_section()
-    table.add_row("all", *row, f"{sum(seconds.values()):.0f}", "")
-    Console(width=150).print(table)
+        table.rows.append((name, *row, named or "none"))
+    table.rows[-1] = (*table.rows[-1][:-1], "")
+    return table
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from flows.objectives import Quadratic, SmoothObjective, Symbolic
 from flows.proving.proof_bound import Variation, eigenvalue_below
 from flows.proving.proof_choices import choice_faults
 from flows.proving.proof_enclosures import INFLATION, PieceBounds, Polyline, interval_bounds, rational_bounds
-from flows.proving.proof_faces import Ball, Demand, ball_of
+from flows.proving.proof_faces import Ball, Demand, Pieces, ball_of
 
 __all__ = ["prove_norm_flow"]
 
@@ -124,8 +124,9 @@ class _Examination:
             sides = np.array([mode.sides for mode in modes]).T
             resting = np.array([mode.resting for mode in modes])
             bounds = self.bounds(self.Q, self.b, line)
+            velocities = line.velocities[:, 1:]
             demand = self.ball.demand(
-                bounds.first, bounds.last, bounds.rate, line.velocities[:, 1:], sides, resting
+                Pieces(bounds.first, bounds.last, bounds.rate, velocities, sides, resting)
             )
             faults += [
                 (begin + k, words) for k, words in self._piece_faults(begin, line, bounds, demand, tolerances)

@@ -18,12 +18,37 @@ from filippov.switching import Mode
 from flows.norms import L1, LInf, Norm, Weighted
 from flows.proving.proof_enclosures import UNIT, Bounds
 
-__all__ = ["Ball", "Demand", "ball_of"]
+__all__ = ["Ball", "Demand", "Pieces", "ball_of"]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What m straight pieces do.
+
+    Attributes
+    ----------
+    first, last : Bounds
+        On the gradient at the two ends, (n, m).
+    rate : Bounds
+        On its rate, (n, m).
+    v : (n, m) array
+        Velocities.
+    sides : (n, m) array of int8
+    resting : (m,) array of bool
+        The modes.
+    """
+
+    first: Bounds
+    last: Bounds
+    rate: Bounds
+    v: Matrix
+    sides: NDArray[np.int8]
+    resting: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What a block of m pieces asks for.
+    """What m pieces ask for.
 
     Attributes
     ----------
@@ -61,16 +86,8 @@ class Ball(ABC):
         self.weights = weights
 
     @abstractmethod
-    def demand(
-        self,
-        first: Bounds,
-        last: Bounds,
-        rate: Bounds,
-        v: Matrix,
-        sides: NDArray[np.int8],
-        resting: NDArray[np.bool_],
-    ) -> Demand:
-        """Return what pieces with these gradients, rates of the gradient, velocities and modes ask for."""
+    def demand(self, pieces: Pieces) -> Demand:
+        """Return what the pieces ask for."""
 
     @abstractmethod
     def members(self, sides: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -92,31 +109,23 @@ class Ball(ABC):
 class BoxBall(Ball):
     """{ |v_i| <= w_i }: sides[i] = +-1 where v_i = +-w_i, 0 where g_i = 0 is kept."""
 
-    def demand(
-        self,
-        first: Bounds,
-        last: Bounds,
-        rate: Bounds,
-        v: Matrix,
-        sides: NDArray[np.int8],
-        resting: NDArray[np.bool_],
-    ) -> Demand:
+    def demand(self, pieces: Pieces) -> Demand:
         """Ask e_i = -y_i where the mode slides, and that y_i have the sign opposite to v_i elsewhere.
 
         A piece at rest asks for y = 0 and v = 0.
         """
-        w = self.weights[:, None]
+        w, v, sides = self.weights[:, None], pieces.v, pieces.sides
         slides = sides == 0
         fixed = np.all(np.where(slides, 0.0, v) == sides * w, axis=0)
         still = np.all(v == 0.0, axis=0)
         excess: Matrix = np.where(slides, np.maximum(np.abs(v) - w, 0.0) / w, 0.0)
         return Demand(
-            np.where(slides, first.size, _wrong_side(first, sides)),
-            np.where(slides, last.size, _wrong_side(last, sides)),
+            np.where(slides, pieces.first.size, _wrong_side(pieces.first, sides)),
+            np.where(slides, pieces.last.size, _wrong_side(pieces.last, sides)),
             slides,
-            np.where(slides, rate.size, 0.0),
+            np.where(slides, pieces.rate.size, 0.0),
             (1.0 + 4.0 * UNIT) * np.max(excess, axis=0, initial=0.0),
-            fixed & (~resting | still),
+            fixed & (~pieces.resting | still),
         )
 
     def members(self, sides: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -140,21 +149,13 @@ class BoxBall(Ball):
 class CrossPolytope(Ball):
     """{ sum |v_i| / w_i <= 1 }: sides[i] = 0 on a tie of w_i |g_i|, 1 for a lone leader, -1 for the rest."""
 
-    def demand(
-        self,
-        first: Bounds,
-        last: Bounds,
-        rate: Bounds,
-        v: Matrix,
-        sides: NDArray[np.int8],
-        resting: NDArray[np.bool_],
-    ) -> Demand:
+    def demand(self, pieces: Pieces) -> Demand:
         """Ask s_i w_i (y + e)_i = c on the tie and w_j |y + e|_j <= c elsewhere, with c(t) the mean level of the tie, at least 0.
 
         The sign s_i is that of -v_i, and where v_i is zero that of the gradient. A piece at rest asks for y = 0 and v = 0.
         """
-        n = v.shape[0]
-        w = self.weights[:, None]
+        first, last, v, sides, resting = pieces.first, pieces.last, pieces.v, pieces.sides, pieces.resting
+        n, w = v.shape[0], self.weights[:, None]
         tied = self.members(sides)
         lone = np.sum(sides == 1, axis=0)
         fits = np.where(np.any(sides == 0, axis=0), lone == 0, lone == 1)
@@ -177,7 +178,7 @@ class CrossPolytope(Ball):
             on_tie = np.maximum(np.abs(y.low - target), np.abs(y.high - target))
             above = np.maximum(np.maximum(y.high, -y.low) - c, 0.0)
             sizes.append((1.0 + 8.0 * UNIT) * np.where(tied, on_tie, above) / w)
-        rates = _stretched(rate, w)
+        rates = _stretched(pieces.rate, w)
         mean = _level(rates, signs, tied)
         drift = np.maximum(np.abs(rates.low - signs * mean), np.abs(rates.high - signs * mean)) / w
         return Demand(sizes[0], sizes[1], tied, np.where(tied & ~resting, drift, 0.0), velocity_error, fits)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
+from injected_faults import file_faults
 
 import flows.proving.proof  # noqa: F401 - what makes a sampled certificate a proof
 from filippov import InvalidInputError, NonUniqueError, Switch, Trajectory, solve
 from filippov.certificate import Certificate, certify
 from filippov.command.certify import certify as command
 from filippov.pieces import LinearPiece, Segment
-from filippov.switching import KINDS, Mode
+from filippov.switching import Mode
 from filippov.symbolic.from_expressions import from_sympy
 from flows import (
     L1,
@@ -279,70 +279,6 @@ def random_run(seed: int) -> Trajectory:
         norm = Weighted(norm, rng.uniform(0.3, 2.0, n))
     flow = NormFlow(Quadratic(A @ A.T + 0.1 * np.eye(n), rng.standard_normal(n)), norm)
     return solve(flow, (0, 200), 2.0 * rng.standard_normal(n))
-
-
-Arrays = dict[str, Any]
-
-
-def file_faults(arrays: Arrays, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
-    """Yield files with one thing wrong, at a switch or piece drawn at random."""
-
-    def changed(**change: Any) -> Arrays:
-        return {**arrays, **change}
-
-    def bumped(name: str, at: Any, by: float = 1e-6) -> Arrays:
-        array = np.array(arrays[name])
-        array[at] += by
-        return changed(**{name: array})
-
-    switches, pieces, n = arrays["switch_t"].size, len(arrays["piece_span"]), arrays["start_x"].size
-    s, p, i = int(rng.integers(switches)), int(rng.integers(pieces)), int(rng.integers(n))
-    ends = np.cumsum(arrays["switch_surface_counts"])
-    listed = np.split(arrays["switch_surfaces"], ends[:-1])
-    kept = [k for k in range(switches) if k != s]
-    columns = ("switch_t", "switch_x", "switch_kind", "switch_codimension", "switch_surface_counts")
-    fewer = {name: arrays[name][kept] for name in columns}
-    fewer["switch_surfaces"] = np.concatenate([np.empty(0, np.int32), *(listed[k] for k in kept)])
-    yield "switch removed", changed(**fewer)
-    for by in (1e-6, -1e-6):
-        yield "velocity", bumped("piece_velocities", (p, i), by)
-        yield "state", bumped("piece_states", (p, i), by)
-        yield "time", bumped("piece_span", (p, int(rng.integers(2))), by)
-        yield "switch time", bumped("switch_t", s, by)
-        yield "switch state", bumped("switch_x", (s, i), by)
-        yield "start", bumped("start_x", i, by)
-        joint = int(rng.integers(pieces - 1))
-        spans, times = np.array(arrays["piece_span"]), np.array(arrays["switch_t"])
-        times[times == spans[joint, 1]] += by
-        spans[joint, 1] += by
-        spans[joint + 1, 0] += by
-        yield "joint", changed(piece_span=spans, switch_t=times)
-        yield "end", bumped("piece_span", (-1, 1), by)
-    yield "kind", changed(switch_kind=(arrays["switch_kind"] + (np.arange(switches) == s)) % len(KINDS))
-    yield "codimension", bumped("switch_codimension", s, 1)
-    order = np.arange(pieces)
-    order[[joint, joint + 1]] = order[[joint + 1, joint]]
-    yield (
-        "order",
-        changed(
-            piece_states=arrays["piece_states"][order], piece_velocities=arrays["piece_velocities"][order]
-        ),
-    )
-    sides = np.array(arrays["mode_sides"])
-    sides[p, i] = 1 if sides[p, i] != 1 else -1
-    yield "side", changed(mode_sides=sides)
-    without = np.arange(pieces) != p
-    rows = ("piece_span", "piece_length", "piece_states", "piece_velocities")
-    modes = ("mode_sides", "mode_codimension", "mode_resting")
-    yield (
-        "segment removed",
-        changed(
-            **{name: arrays[name][without] for name in (*rows, *modes)},
-            piece_segment=np.arange(pieces - 1, dtype=np.int32),
-        ),
-    )
-    header = json.loads(str(arrays["header"]))
-    yield "failed run", changed(header=np.array(json.dumps({**header, "status": -1})))
 
 
 @pytest.mark.parametrize("seed", range(22))

@@ -62,6 +62,18 @@ def test_starts_are_classified_and_not_counted() -> None:
     np.testing.assert_array_equal(at_rest.velocity(0.5), 0.0)
 
 
+def test_a_failed_run_reports_states_of_its_own_times() -> None:
+    """The last time reported is the end of the part computed, where no piece that follows has noted a state."""
+    with pytest.raises(ChatteringError) as caught:
+        solve(SignFlow(Quadratic(np.eye(2))), (0, 5), [1.0, 2.0], max_switches=1, t_eval=[1.5, 2.0])
+    path = caught.value.trajectory
+    assert path is not None
+    assert path.status < 0
+    assert path.t[0] == 1.5
+    np.testing.assert_array_equal(path.y, path.sol(path.t))
+    np.testing.assert_allclose(path.y[1], 2.0 - path.t, atol=1e-15)
+
+
 def test_t_eval_and_the_dense_output() -> None:
     times = np.array([0.0, 0.25, 1.0, 4.0])
     path = solve(TWO, (0, 5), START, t_eval=times)

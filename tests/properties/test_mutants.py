@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from contextlib import suppress
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from rational_algebra import solve_linear
 
+from filippov import Mode, Switch, solve
 from filippov.programs.box_program import BoxProgram
 from filippov.programs.tableau import SelectionError
 from filippov.selection import selections
 from filippov.switched.guard_search import (
+    GuardedStep,
+    Guards,
     _bezier_root,
     _cubic_low_points,
     _first_sign_change,
     _parabola_minimum,
 )
+from flows import GreedyFlow, Quadratic, SignFlow
 
 
 def program(K: np.ndarray, c: list[float]) -> BoxProgram:
@@ -116,3 +122,107 @@ def test_on_a_simplex_a_multiple_of_the_border_changes_nothing(shift: float) -> 
 def _solves(K: np.ndarray, v: np.ndarray) -> bool:
     rates = K @ v
     return bool(np.ptp(rates[v > 0]) < 1e-12 and np.all(rates >= rates[v > 0][0] - 1e-12))
+
+
+# --- steps with guards: t in [2, 4], so that neither the start nor the size of a step is one ---
+
+T0, T1 = 2.0, 4.0
+STAGES = (0.2, 0.5, 0.8, 1.0)
+
+
+def polynomial(*roots: float) -> np.poly1d:
+    """Positive at T0, with these roots in t."""
+    found = np.poly1d(roots, r=True)
+    return found * np.sign(found(T0))
+
+
+def guarded(gaps: list[Any], slacks: list[Any], *, traced: bool = True) -> GuardedStep:
+    """A step on which the guards are these functions of t alone."""
+
+    def at(t: float) -> Guards:
+        rates = [np.polyder(gap)(t) for gap in gaps]
+        return Guards(*(np.array(values, dtype=float) for values in ([g(t) for g in gaps], rates, both(t))))
+
+    def both(t: float) -> list[float]:
+        return [slack(t) for slack in slacks]
+
+    def ask(t: float, x: Any) -> Any:
+        return None, np.array(both(t))
+
+    regime: Any = SimpleNamespace(gaps=lambda t, x: np.array([g(t) for g in gaps]))
+    trace = [both(T0 + s * (T1 - T0)) for s in STAGES] if traced else []
+    return GuardedStep(regime, ask, T0, T1, at(T0), at(T1), STAGES, trace)
+
+
+FAR = polynomial(9.0)
+
+
+@pytest.mark.parametrize("root", [2.1, 2.7, 3.9])
+def test_a_guard_that_falls_alone_is_met_without_the_dense_output(root: float) -> None:
+    cubic = polynomial(root, 7.0, -3.0)
+    for step in (guarded([FAR, cubic], [FAR]), guarded([cubic], [])):
+        assert step.suspicious
+        assert step.lone_root() == pytest.approx(root, abs=1e-4 * (T1 - T0))
+    line = polynomial(root)
+    assert guarded([FAR], [FAR, line]).lone_root() == pytest.approx(root, abs=1e-12)
+    assert guarded([], [line], traced=False).lone_root() is None
+    assert guarded([cubic], [line]).lone_root() is None
+    assert guarded([cubic, cubic], []).lone_root() is None
+    assert guarded([polynomial(2.5, 3.5)], []).lone_root() is None  # it falls, and rises again
+
+
+def test_guards_that_cannot_fail_ask_for_nothing() -> None:
+    quiet = guarded([FAR, polynomial(-1.0)], [FAR])
+    assert not quiet.suspicious
+    assert quiet.first_failure(lambda t: np.zeros(1), 0.0) is None
+
+
+@pytest.mark.parametrize("roots", [(2.3,), (2.6, 2.9), (3.1, 3.6), (2.05, 3.9)])
+def test_the_first_failure_within_a_step(roots: tuple[float, ...]) -> None:
+    """Of a dip as well as of a fall, of a gap as well as of a slack, and of several guards the first."""
+    dip = polynomial(*roots)
+    for gaps, slacks in (([dip], []), ([], [dip]), ([FAR, dip], [FAR]), ([polynomial(3.95)], [FAR, dip])):
+        found = guarded(gaps, slacks).first_failure(lambda t: np.zeros(1), 0.0)
+        assert found == pytest.approx(roots[0], abs=1e-12)
+
+
+# --- runs ---
+
+
+@pytest.mark.parametrize("flow", [SignFlow, GreedyFlow])
+def test_the_time_of_the_start_does_not_matter(flow: Any) -> None:
+    system = flow(Quadratic([[2.0, 0.5], [0.5, 1.0]], [1.0, -0.25]))
+    early, late = (solve(system, (t, t + 1.5), [1.0, -2.0]) for t in (0.0, 8.0))
+    assert [s.t + 8.0 for s in early.switches] == pytest.approx([s.t for s in late.switches], abs=1e-14)
+    np.testing.assert_allclose(early.y[:, -1], late.y[:, -1], atol=1e-14)
+    assert late.t_end == 9.5
+
+
+def test_the_end_is_a_time_to_report_at() -> None:
+    """The last of t_eval may be the end of t_span, or where a terminal event ends the run."""
+    system = SignFlow(Quadratic(np.eye(2)))
+
+    def event(t: float, x: np.ndarray) -> float:
+        return float(x[1] - 1.5)
+
+    event.terminal = True  # type: ignore[attr-defined]
+    for events, end in ((None, 0.75), (event, 0.5)):
+        path = solve(system, (0.0, 0.75), [1.0, 2.0], t_eval=[0.0, 0.25, end], events=events)
+        np.testing.assert_array_equal(path.t, [0.0, 0.25, end])
+        np.testing.assert_allclose(path.y, [1.0 - path.t, 2.0 - path.t], atol=1e-15)
+
+
+def test_modes_and_switches_are_values() -> None:
+    mode = Mode([1, 0, -1])
+    assert mode.same_as(Mode([1, 0, -1]))
+    assert not mode.same_as(Mode([1, 0, 1]))
+    assert not mode.same_as(Mode([1, 0, -1], resting=True))
+    with pytest.raises(ValueError, match="read-only"):
+        mode.sides[0] = 0
+    for x in (np.ones(2), lambda: np.ones(2)):
+        switch = Switch(0.5, x, "crossing", (0,), 0)
+        np.testing.assert_array_equal(switch.x, [1.0, 1.0])
+        with pytest.raises(ValueError, match="read-only"):
+            switch.x[0] = 2.0
+        with pytest.raises(AttributeError, match="no attribute 'y'"):
+            switch.y  # type: ignore[attr-defined]  # noqa: B018
