@@ -7,13 +7,14 @@ open is more asked: the dense output, or, where one guard alone falls through ze
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import copysign, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Vector
+from filippov.arguments import Matrix, Vector
 from filippov.rounding import EPS
 from filippov.switched.regime import Regime
 
@@ -25,6 +26,34 @@ STAGE_MARGIN = 0.25
 """A slack that stays this share of its range at the stages above zero is taken not to reach it between them.
 
 Between the stages of DOP853, 0.27 of a step apart at most, a parabola dips by 0.07 of its range."""
+
+
+NEAR = 0.5
+"""A gap that its rates cannot close by this share within a step is not looked at more closely."""
+
+OFF_THE_CUBIC = 0.01
+"""A sinusoid is farther than this share of its travel away from the cubic through its ends in steps of more than 1.5 radians."""
+
+SLACK_NOISE = 1e-8
+"""Slacks are of size one, and quotients of differences: less than this of them is noise."""
+
+FAR = 2.0
+"""A slack that stays above this many times its range at the stages is taken to stay above zero between them, however rough."""
+
+ROUGH = 0.1
+"""What no polynomial explains of a slack's samples, as a share of their range: then more happens between them."""
+
+
+@cache
+def _roughness(stages: tuple[float, ...]) -> Matrix:
+    """Return the matrix that takes samples at 0 and at the stages to what a polynomial leaves of them.
+
+    Its degree is half the number of different times, so that about as many samples are left to contradict it.
+    """
+    times = np.array([0.0, *stages])
+    powers = np.polynomial.chebyshev.chebvander(2.0 * times - 1.0, np.unique(times).size // 2)
+    basis, _ = np.linalg.qr(powers)
+    return np.asarray(np.eye(times.size) - basis @ basis.T)
 
 
 class Guards(NamedTuple):
@@ -57,7 +86,6 @@ class GuardedStep:
         Where in a step of size 1 the integrator has its stages, in the order of its calls.
     trace : sequence of slacks
         At those stages, after those of rejected attempts if there were any; empty if they are not known.
-
     """
 
     def __init__(
@@ -85,6 +113,7 @@ class GuardedStep:
         self._gap_suspects: NDArray[np.intp] = _NOTHING
         if any(min(c.tolist(), default=0.0) < 0.0 for c in self._bezier[1:]):
             self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < 0.0)
+        self._samples: Matrix | None = None
         self._slack_suspects = self._find_slack_suspects()
 
     def _find_slack_suspects(self) -> Any:
@@ -93,9 +122,52 @@ class GuardedStep:
             return s0
         if not self._trace:
             return np.arange(s0.size)
-        slacks = np.array([s0, *self._trace])
-        lowest = slacks.min(axis=0)
-        return np.flatnonzero(~(lowest > STAGE_MARGIN * (slacks.max(axis=0) - lowest)))
+        samples = self._samples = np.array([s0, *self._trace])
+        self._lowest = lowest = samples.min(axis=0)
+        self._range = samples.max(axis=0) - lowest
+        return np.flatnonzero(~(lowest > STAGE_MARGIN * self._range))
+
+    def followed(self, middle: Callable[[], Vector], tolerance: float) -> bool:
+        """Whether the guards vary little enough within the step for what is known of them to stand for all of it.
+
+        The integrator's error says nothing of that: a field may be constant where a switching function oscillates.
+
+        Parameters
+        ----------
+        middle : callable () -> (n,)
+            Makes the state halfway; called only where the ends of the step leave it open.
+        tolerance : float
+            Less of a gap than this is rounding.
+        """
+        h, half = self.t1 - self.t0, None
+        ends = zip(
+            *(values.tolist() for pair in (self.before, self.after) for values in pair[:2]), strict=True
+        )
+        for i, (g0, r0, g1, r1) in enumerate(ends):
+            travel = h * max(abs(r0), abs(r1))
+            if travel <= NEAR * min(g0, g1):
+                continue  # out of reach
+            # Away from a straight line, and from a parabola: how much happens between the ends.
+            turned, bent = h * abs(r1 - r0), abs(g1 - g0 - 0.5 * h * (r0 + r1))
+            if turned <= 0.5 * travel and bent <= 0.25 * travel:
+                continue
+            if half is None:
+                half = self.regime.gaps(0.5 * (self.t0 + self.t1), middle())
+            if (
+                abs(float(half[i]) - 0.5 * (g0 + g1) - 0.125 * h * (r0 - r1))
+                > OFF_THE_CUBIC * travel + tolerance
+            ):
+                return False
+        return self._samples is None or not self._rough_slacks()
+
+    def _rough_slacks(self) -> bool:
+        """Whether a slack that may come near zero is no smooth function of its samples."""
+        assert self._samples is not None
+        if not (self._lowest < FAR * self._range).any() or len(self._trace) < len(self._stages):
+            return False
+        kept = np.vstack([self.before.slacks, self._samples[-len(self._stages) :]])
+        rough = np.abs(_roughness(tuple(self._stages)) @ kept).max(axis=0)
+        return bool(((rough > ROUGH * self._range + SLACK_NOISE) & (self._lowest < FAR * self._range)).any())
 
     @property
     def suspicious(self) -> bool:
@@ -220,18 +292,26 @@ def _first_sign_change(
     function: Any, points: list[float], values: list[float], tolerance: float
 ) -> float | None:
     """Return the first root between a point where the guard holds and one where it fails."""
-    from scipy.optimize import brentq
-
     for a, b, fa, fb in zip(points[:-1], points[1:], values[:-1], values[1:], strict=True):
         if fb >= -tolerance:
             continue
         if fa > 0:
-            return float(brentq(function, a, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))
+            return _root(function, a, b)
         # The guard is zero at a (a surface just left): it must rise before it can fail, unless it fails at once.
         # After a geometric sequence of switches the next may be very near.
         for s in (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5):
             inner = a + s * (b - a)
             if function(inner) > 0:
-                return float(brentq(function, inner, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16))
+                return _root(function, inner, b)
         return a
     return None
+
+
+def _root(function: Any, a: float, b: float) -> float:
+    """Return where a guard that holds at a fails before b; a itself if the dense output there says otherwise by its error."""
+    from scipy.optimize import brentq
+
+    if function(a) <= 0.0:
+        return a
+    # A root of multiplicity three is approached by halvings now and then only.
+    return float(brentq(function, a, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16, maxiter=1000))

@@ -39,6 +39,12 @@ SHORT_STEP = 1e-3
 MEETING = 1e-2
 """Surfaces whose functions are below this share of the error tolerance at a switch are met there, at the same time."""
 
+MOST_HALVINGS = 12
+"""Shorter attempts at a step whose guards can be followed; a switching function with a kink never can where that is."""
+
+LONGER = 1.25
+"""By what a step may become longer again after one that was cut for its guards' sake."""
+
 ROOT_STEPS = 6
 """Corrections of a switching time by repeated steps; each squares the error."""
 
@@ -112,6 +118,11 @@ def project(regime: Regime, t: float, x: Vector) -> Vector:
     return x
 
 
+def _rounding_of_gaps(x: Vector) -> float:
+    """Return what of a gap may be rounding of the state."""
+    return 16.0 * EPS * max(1.0, float(np.abs(x).max()))
+
+
 class RungeKuttaMotion(Motion):
     """A switched system carried by one of scipy's integrators.
 
@@ -150,6 +161,7 @@ class RungeKuttaMotion(Motion):
         self._sides: NDArray[np.int8] | None = None
         self.on = system.touching(t, self.x, np.empty(0, dtype=np.intp))
         self._step_size: float | None = None
+        self._longest = np.inf
         self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
 
     # -- the event loop's questions ---------------------------------------------------------------------------------
@@ -177,27 +189,18 @@ class RungeKuttaMotion(Motion):
             return rest
         if self._solver is None:
             self._start(regime)
-        solver, t0, x0 = self._solver, self.t, self.x
-        before, f0 = self._guards, solver.f if self._explicit else None
-        self._trace.clear()
-        try:
-            message = solver.step()
-        except Exception:
-            self._repeat_checked(regime, t0, x0)
-            raise
-        if solver.status == "failed":
-            self._fail(regime, t0, x0, message)
+        t0, x0, f0 = self.t, self.x, self._solver.f if self._explicit else None
+        step = self._step(regime, t0, x0, f0)
+        if step is None:
             return None
-        t1, x1 = float(solver.t), np.array(solver.y)
-        after = self._look(regime, t1, x1, solver)
-        dense = None
-        step = GuardedStep(regime, self._ask, t0, t1, before, after, self._stages, self._trace)
+        solver, dense = self._solver, None
+        t1, x1, after = step.t1, np.array(solver.y), step.after
         if step.suspicious:
             root = step.lone_root()
             if root is not None and (piece := self._switch_near(regime, t0, x0, f0, root)) is not None:
                 return piece
-            dense = solver.interpolant() if self._explicit else solver.dense_output()
-            failure = step.first_failure(dense, 16.0 * EPS * max(1.0, float(np.max(np.abs(x0)))))
+            dense = self._interpolant()
+            failure = step.first_failure(dense, _rounding_of_gaps(x0))
             if failure is not None:
                 return self._switch_at(regime, t0, x0, f0, failure)
         self._step_size = t1 - t0
@@ -218,6 +221,43 @@ class RungeKuttaMotion(Motion):
         self._solver, self._step_size, self.regime = None, None, None
 
     # -- stepping ----------------------------------------------------------------------------------------------------
+
+    def _step(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None) -> GuardedStep | None:
+        """Take a step that is short enough for its guards to be followed; None where the integrator has failed."""
+        tolerance = _rounding_of_gaps(x0)
+        for halvings in range(MOST_HALVINGS + 1):
+            solver = self._solver
+            if self._explicit and self._longest < np.inf:
+                solver.h_abs = min(solver.h_abs, self._longest)
+            self._trace.clear()
+            try:
+                message = solver.step()
+            except Exception:
+                self._repeat_checked(regime, t0, x0)
+                raise
+            if solver.status == "failed":
+                self._fail(regime, t0, x0, message)
+                return None
+            t1 = float(solver.t)
+            after = self._look(regime, t1, solver.y, solver)
+            step = GuardedStep(regime, self._ask, t0, t1, self._guards, after, self._stages, self._trace)
+            if halvings == MOST_HALVINGS or step.followed(lambda: self._middle(t0, x0, f0), tolerance):
+                break
+            self._longest = 0.5 * (t1 - t0)
+            self._solver = self._new_solver("path", regime, t0, x0, f0, self.t_end, self._longest)
+        self._longest *= LONGER
+        return step
+
+    def _middle(self, t0: float, x0: Vector, f0: Vector | None) -> Vector:
+        """Return the state halfway in the last step; from both ends where the velocities there are known."""
+        solver = self._solver
+        if f0 is None:
+            return np.asarray(solver.dense_output()(0.5 * (t0 + solver.t)))
+        return np.asarray(0.5 * (x0 + solver.y) + (0.125 * (solver.t - t0)) * (f0 - solver.f))
+
+    def _interpolant(self) -> Any:
+        """Return the dense output of the last step."""
+        return self._solver.interpolant() if self._explicit else self._solver.dense_output()
 
     def _start(self, regime: Regime) -> None:
         velocity, slacks = regime.evaluate(self.t, self.x)

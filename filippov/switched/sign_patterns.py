@@ -192,6 +192,8 @@ class SignPatternSystem(SwitchedSystem):
         across = np.linspace(0.5, 1.0, x.size) * np.where(np.arange(x.size) % 2, 1.0, -1.0)
         directions = [*np.eye(x.size), across, np.abs(across)]
         around = [self.surfaces(t, x + s * reach * d)[flat] for d in directions for s in (-1.0, 1.0)]
+        # And it may be a function of time alone.
+        around += [self.surfaces(t + s, x)[flat] for s in (1e-3, 0.037)]
         for i in flat[~np.any(around, axis=0)]:
             raise InvalidInputError(
                 f"switching: surface {i} is identically zero around t = {t:.6g}, x = {x}: it tells no sides apart"

@@ -1,0 +1,69 @@
+"""Guards that oscillate where the integrator sees nothing happen: every switch is found all the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from filippov import PiecewiseSmooth, Relay, solve
+
+
+def constant(value: float) -> Any:
+    return lambda t, x: np.array([value])
+
+
+@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23"])
+@pytest.mark.parametrize("speed", [1.0, 7.0])
+def test_a_wavy_surface_under_constant_fields(speed: float, method: str) -> None:
+    system = PiecewiseSmooth(
+        lambda t, x: [np.sin(speed * x[0])],
+        {1: constant(1.0), -1: constant(2.0)},
+        rate=lambda t, x: np.zeros(1),
+    )
+    path = solve(system, (0.0, 40.0), [0.5 / speed], method=method)
+    # x runs through sin > 0 at speed 1 and sin < 0 at speed 2.
+    half = np.pi / speed
+    times = [(np.pi - 0.5) / speed]
+    while times[-1] < 40.0:
+        times.append(times[-1] + (half / 2.0 if len(times) % 2 else half))
+    assert np.allclose([switch.t for switch in path.switches], times[:-1], rtol=0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, -0.9])
+@pytest.mark.parametrize("method", ["DOP853", "RK45"])
+def test_a_surface_of_time_alone(level: float, method: str) -> None:
+    system = PiecewiseSmooth(lambda t, x: [np.sin(3.0 * t) + level], {1: constant(1.0), -1: constant(2.0)})
+    path = solve(system, (0.0, 40.0), [0.5], method=method)
+    first = np.array([np.pi + np.arcsin(level), 2.0 * np.pi - np.arcsin(level)])
+    roots = np.sort((first[:, None] + 2.0 * np.pi * np.arange(-1, 25)).ravel()) / 3.0
+    roots = roots[(roots > 0.0) & (roots < 40.0)]
+    assert len(path.switches) == roots.size
+    assert np.allclose([switch.t for switch in path.switches], roots, rtol=0.0, atol=1e-7)
+
+
+def test_weights_that_oscillate_while_nothing_moves() -> None:
+    relay = Relay(
+        lambda t, x: np.array([1.3 * np.sin(t), 0.4 * np.cos(2.0 * t)]),
+        lambda t, x: np.array([[1.0, -0.4], [0.3, 1.0]]),
+        lambda t, x: x,
+        jac=lambda t, x: np.eye(2),
+        rate=lambda t, x: np.zeros(2),
+    )
+    coarse = solve(relay, (0.0, 20.0), [0.6, 0.2])
+    fine = solve(relay, (0.0, 20.0), [0.6, 0.2], rtol=1e-12, atol=1e-14)
+    assert len(coarse.switches) == len(fine.switches) == 12
+    assert np.allclose([s.t for s in coarse.switches], [s.t for s in fine.switches], rtol=0.0, atol=1e-5)
+
+
+def test_a_kink_in_a_switching_function_is_passed() -> None:
+    system = PiecewiseSmooth(
+        lambda t, x: [3.0 - abs(x[0] - 1.0)],
+        {1: constant(1.0), -1: constant(2.0)},
+        rate=lambda t, x: np.zeros(1),
+    )
+    path = solve(system, (0.0, 10.0), [0.0])
+    assert [switch.kind for switch in path.switches] == ["crossing"]
+    assert path.switches[0].t == pytest.approx(4.0, abs=1e-9)
+    assert path.y[0, -1] == pytest.approx(16.0, abs=1e-8)
