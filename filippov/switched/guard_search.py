@@ -18,7 +18,7 @@ from filippov.arguments import Matrix, Vector
 from filippov.rounding import EPS
 from filippov.switched.regime import Regime
 
-__all__ = ["GuardedStep", "Guards"]
+__all__ = ["GuardedStep", "Guards", "rounding_of_gaps"]
 
 _NOTHING: NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
@@ -127,7 +127,7 @@ class GuardedStep:
         self._range = samples.max(axis=0) - lowest
         return np.flatnonzero(~(lowest > STAGE_MARGIN * self._range))
 
-    def followed(self, middle: Callable[[], Vector], tolerance: float) -> bool:
+    def followed(self, middle: Callable[[], Vector]) -> bool:
         """Whether the guards vary little enough within the step for what is known of them to stand for all of it.
 
         The integrator's error says nothing of that: a field may be constant where a switching function oscillates.
@@ -136,13 +136,10 @@ class GuardedStep:
         ----------
         middle : callable () -> (n,)
             Makes the state halfway; called only where the ends of the step leave it open.
-        tolerance : float
-            Less of a gap than this is rounding.
         """
-        h, half = self.t1 - self.t0, None
-        ends = zip(
-            *(values.tolist() for pair in (self.before, self.after) for values in pair[:2]), strict=True
-        )
+        h, half, rounding = self.t1 - self.t0, None, 0.0
+        (g, r, _), (g_end, r_end, _) = self.before, self.after
+        ends = zip(g.tolist(), r.tolist(), g_end.tolist(), r_end.tolist(), strict=True)
         for i, (g0, r0, g1, r1) in enumerate(ends):
             travel = h * max(abs(r0), abs(r1))
             if travel <= NEAR * min(g0, g1):
@@ -152,11 +149,10 @@ class GuardedStep:
             if turned <= 0.5 * travel and bent <= 0.25 * travel:
                 continue
             if half is None:
-                half = self.regime.gaps(0.5 * (self.t0 + self.t1), middle())
-            if (
-                abs(float(half[i]) - 0.5 * (g0 + g1) - 0.125 * h * (r0 - r1))
-                > OFF_THE_CUBIC * travel + tolerance
-            ):
+                x = middle()
+                half, rounding = self.regime.gaps(0.5 * (self.t0 + self.t1), x), rounding_of_gaps(x)
+            off = abs(float(half[i]) - 0.5 * (g0 + g1) - 0.125 * h * (r0 - r1))
+            if off > OFF_THE_CUBIC * travel + rounding:
                 return False
         return self._samples is None or not self._rough_slacks()
 
@@ -238,6 +234,11 @@ class GuardedStep:
         points = np.linspace(self.t0, self.t1, 5 if s1 < 0.0 < s0 else 9).tolist()
         values = [s0, *(slack(t) for t in points[1:-1]), s1]
         return _first_sign_change(slack, points, values, 0.0)
+
+
+def rounding_of_gaps(x: Vector) -> float:
+    """Return what of a gap may be rounding of the state."""
+    return 16.0 * EPS * max(1.0, float(np.abs(x).max()))
 
 
 def _falls_once(values: Sequence[float]) -> bool:

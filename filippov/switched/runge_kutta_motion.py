@@ -18,7 +18,7 @@ from filippov.arguments import Matrix, Vector, returned
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
-from filippov.switched.guard_search import GuardedStep, Guards
+from filippov.switched.guard_search import GuardedStep, Guards, rounding_of_gaps
 from filippov.switched.regime import Regime, RegimeCandidate
 from filippov.switched.stepping import EXPLICIT, stage_times, stepper
 from filippov.system import Candidate, Motion
@@ -118,11 +118,6 @@ def project(regime: Regime, t: float, x: Vector) -> Vector:
     return x
 
 
-def _rounding_of_gaps(x: Vector) -> float:
-    """Return what of a gap may be rounding of the state."""
-    return 16.0 * EPS * max(1.0, float(np.abs(x).max()))
-
-
 class RungeKuttaMotion(Motion):
     """A switched system carried by one of scipy's integrators.
 
@@ -200,7 +195,7 @@ class RungeKuttaMotion(Motion):
             if root is not None and (piece := self._switch_near(regime, t0, x0, f0, root)) is not None:
                 return piece
             dense = self._interpolant()
-            failure = step.first_failure(dense, _rounding_of_gaps(x0))
+            failure = step.first_failure(dense, rounding_of_gaps(x0))
             if failure is not None:
                 return self._switch_at(regime, t0, x0, f0, failure)
         self._step_size = t1 - t0
@@ -224,7 +219,6 @@ class RungeKuttaMotion(Motion):
 
     def _step(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None) -> GuardedStep | None:
         """Take a step that is short enough for its guards to be followed; None where the integrator has failed."""
-        tolerance = _rounding_of_gaps(x0)
         for halvings in range(MOST_HALVINGS + 1):
             solver = self._solver
             if self._explicit and self._longest < np.inf:
@@ -241,7 +235,7 @@ class RungeKuttaMotion(Motion):
             t1 = float(solver.t)
             after = self._look(regime, t1, solver.y, solver)
             step = GuardedStep(regime, self._ask, t0, t1, self._guards, after, self._stages, self._trace)
-            if halvings == MOST_HALVINGS or step.followed(lambda: self._middle(t0, x0, f0), tolerance):
+            if halvings == MOST_HALVINGS or step.followed(lambda: self._middle(t0, x0, f0)):
                 break
             self._longest = 0.5 * (t1 - t0)
             self._solver = self._new_solver("path", regime, t0, x0, f0, self.t_end, self._longest)

@@ -62,7 +62,8 @@ class SignRegime(Regime):
 
     def gaps(self, t: float, x: Vector) -> Vector:
         """Return side times h."""
-        return self._outward * self.system.surfaces(t, x)[self.gap_surfaces]
+        h = self.system.surfaces(t, x)
+        return self._outward * (h if h.size == self._outward.size else h[self.gap_surfaces])
 
     def gap_rates(self, t: float, x: Vector, v: Vector) -> Vector:
         """Return side times dh/dt along v."""
@@ -70,7 +71,9 @@ class SignRegime(Regime):
             return np.empty((*v.shape[:-1], 0))
         surfaces = self.system.surfaces
         rates = v.dot(surfaces.jacobian(t, x).T) + surfaces.rate(t, x)
-        return np.asarray(self._outward * rates[..., self.gap_surfaces])
+        if rates.shape[-1] != self._outward.size:
+            rates = rates[..., self.gap_surfaces]
+        return np.asarray(self._outward * rates)
 
     def constraints(self, t: float, x: Vector) -> Vector:
         """Return h on the surfaces slid on."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from fractions import Fraction
+from itertools import product
+from operator import mul
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from rational_algebra import solve_linear
+from scipy.linalg import null_space
 
-from filippov import Mode, Switch, solve
+from filippov import InvalidInputError, Mode, Switch, solve
+from filippov.arguments import Matrix, Vector
 from filippov.programs.box_program import BoxProgram
 from filippov.programs.tableau import SelectionError
 from filippov.selection import selections
@@ -124,6 +128,92 @@ def _solves(K: np.ndarray, v: np.ndarray) -> bool:
     return bool(np.ptp(rates[v > 0]) < 1e-12 and np.all(rates >= rates[v > 0][0] - 1e-12))
 
 
+def all_patterns(
+    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None
+) -> list[list[Fraction]] | None:
+    """Every solution of the complementarity conditions, in rationals; None where one is not isolated or is degenerate."""
+    n = c.size
+    rows = [[Fraction(k) for k in row] for row in K.tolist()]
+    edge = [Fraction(0)] * n if border is None else [Fraction(e) for e in border.tolist()]
+    found = []
+    for pattern in product((-1, 0, 1), repeat=n):
+        free = [i for i in range(n) if pattern[i] == 0]
+        if any(np.isinf((lower if side < 0 else upper)[i]) for i, side in enumerate(pattern) if side):
+            continue
+        v = [Fraction((0, upper[i], lower[i])[side]) for i, side in enumerate(pattern)]
+        matrix = [[*(rows[i][j] for j in free), *([-edge[i]] if border is not None else [])] for i in free]
+        target = [-sum(map(mul, rows[i], v), Fraction(c[i])) for i in free]
+        if border is not None:
+            if not free:
+                continue
+            matrix.append([*(edge[j] for j in free), Fraction(0)])
+            target.append(1 - sum(map(mul, edge, v), Fraction(0)))
+        try:
+            solution = solve_linear(matrix, target)
+        except ZeroDivisionError:
+            return None
+        for i, value in zip(free, solution, strict=False):
+            v[i] = value
+        rate = solution[-1] if border is not None else Fraction(0)
+        w = [sum(map(mul, rows[i], v), Fraction(c[i])) - rate * edge[i] for i in range(n)]
+        inside = all(lower[i] <= v[i] <= upper[i] for i in free)
+        if inside and any(v[i] in (lower[i], upper[i]) for i in free):
+            return None
+        if inside and all(side * w[i] <= 0 for i, side in enumerate(pattern)):
+            if any(w[i] == 0 for i, side in enumerate(pattern) if side):
+                return None
+            found.append(v)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("bordered", [False, True])
+def test_all_selections_of_indefinite_problems(bordered: bool) -> None:
+    """In boxes of any size, and on simplices with weights: none is missing, and none outside the bounds is invented."""
+    random = np.random.default_rng(3)
+    tried = several = 0
+    while tried < 60:
+        n = int(random.integers(2, 5))
+        K = random.integers(-6, 7, (n, n)).astype(float)
+        K = K + K.T
+        c = random.integers(-9, 10, n).astype(float)
+        lower, upper = -random.integers(1, 4, n).astype(float), random.integers(1, 4, n).astype(float)
+        border = None
+        if bordered:
+            lower, upper, border = np.zeros(n), np.full(n, np.inf), 2.0 ** random.integers(-1, 3, n)
+        tangent = K if border is None else null_space(border[None, :]).T @ K @ null_space(border[None, :])
+        expected = all_patterns(K, c, lower, upper, border)
+        if expected is None or np.linalg.eigvalsh(tangent)[0] > -1e-6:
+            continue
+        found = selections(K, c, lower, upper, border)
+        assert len(found) == len(expected)
+        np.testing.assert_allclose([s.v for s in found], np.array(expected, dtype=float), atol=1e-12)
+        for s in found:
+            np.testing.assert_array_equal(s.sliding, (s.v > lower) & (s.v < upper))
+            assert not s.singular
+        tried += 1
+        several += len(expected) > 1
+    assert several > 15
+
+
+def test_a_changed_coefficient_leaves_the_program_consistent() -> None:
+    """The multipliers follow, without being computed anew, and so does the tableau."""
+    n = 3
+    K = np.block([[np.diag([1.0, 2.0, 4.0]), np.array([[1.0], [0.0], [0.0]])], [1.0, 0.0, 0.0, 0.0]])
+    c, infinite = np.array([0.0, 0.5, 0.0, -1.0]), np.full(n + 1, np.inf)
+    members, basis = np.array([True, False, False, True]), np.array([True, False, False, True])
+    start = np.array([1.0, 0.0, 0.0, 0.0])
+    bordered = BoxProgram(
+        K, c, np.array([0.0, 0.0, 0.0, -np.inf]), infinite, start, members, basis, bordered=True
+    )
+    np.testing.assert_allclose(bordered.v, [1.0, 0.0, 0.0, -1.0])
+    bordered.set_coefficient(1, n, 1.0)
+    np.testing.assert_allclose(bordered.w, bordered.K @ bordered.v + c, atol=1e-15)
+    assert bordered.w[1] == -0.5
+    bordered.members[1] = True
+    bordered.settle()
+    np.testing.assert_allclose(bordered.v, [5 / 6, 1 / 6, 0.0, -5 / 6], atol=1e-15)
+
+
 # --- steps with guards: t in [2, 4], so that neither the start nor the size of a step is one ---
 
 T0, T1 = 2.0, 4.0
@@ -165,6 +255,11 @@ def test_a_guard_that_falls_alone_is_met_without_the_dense_output(root: float) -
         assert step.lone_root() == pytest.approx(root, abs=1e-4 * (T1 - T0))
     line = polynomial(root)
     assert guarded([FAR], [FAR, line]).lone_root() == pytest.approx(root, abs=1e-12)
+    bent = polynomial(root, 5.0, 5.5)  # by the chord between the stages around its root
+    times = T0 + (T1 - T0) * np.array([0.0, *STAGES])
+    k = int(np.argmax(bent(times) <= 0.0))
+    chord = np.interp(0.0, bent(times[[k, k - 1]]), times[[k, k - 1]])
+    assert guarded([FAR], [bent]).lone_root() == pytest.approx(chord, abs=1e-12)
     assert guarded([], [line], traced=False).lone_root() is None
     assert guarded([cubic], [line]).lone_root() is None
     assert guarded([cubic, cubic], []).lone_root() is None
@@ -210,6 +305,12 @@ def test_the_end_is_a_time_to_report_at() -> None:
         path = solve(system, (0.0, 0.75), [1.0, 2.0], t_eval=[0.0, 0.25, end], events=events)
         np.testing.assert_array_equal(path.t, [0.0, 0.25, end])
         np.testing.assert_allclose(path.y, [1.0 - path.t, 2.0 - path.t], atol=1e-15)
+
+
+@pytest.mark.parametrize("times", [[0.1, 0.3, 0.2, 0.4], [0.1, 0.2, 0.9], [-0.1, 0.2, 0.3], [0.1, 0.1]])
+def test_times_to_report_at_increase_within_the_span(times: list[float]) -> None:
+    with pytest.raises(InvalidInputError, match="t_eval must increase and lie within"):
+        solve(SignFlow(Quadratic(np.eye(2))), (0.0, 0.75), [1.0, 2.0], t_eval=times)
 
 
 def test_modes_and_switches_are_values() -> None:
