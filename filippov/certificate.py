@@ -216,7 +216,7 @@ def certify(
     inclusion_ok = True
     outside = 0.0
     t0, x0 = trajectory.start
-    everywhere = Mode(np.zeros_like(trajectory.segments[0].mode.sides))
+    everywhere = Mode(np.zeros_like(trajectory.segments[0].mode.sides), resting=True)
     drifts, sizes = [0.0], [float(np.max(known.surface_values(t0, x0, everywhere)[1], initial=0.0))]
     selector: float | None = None
     extent = float(np.max(np.abs(x0)))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_vector
 from filippov.rounding import EPS
+from filippov.sets.axis_simplex import nearest_on_axes
 from filippov.sets.convex_set import ConvexSet
 from filippov.sets.hull_quadratic import least_quadratic_in_hull
 from filippov.sets.quadratic_form import QuadraticForm
@@ -67,8 +68,14 @@ class Hull(ConvexSet):
         return Hull(self.points + as_vector("shift", shift, self.dim))
 
     def project(self, p: ArrayLike) -> Vector:
-        """Return the point nearest to p, exact to rounding: nonnegative least squares, polished."""
+        """Return the point nearest to p, exact to rounding: nonnegative least squares, polished.
+
+        Corners on coordinate axes (the l1 ball and its faces) take a sorting instead, O(n log n).
+        """
         target = as_vector("p", p, self.dim)
+        known = nearest_on_axes(self.points, target)
+        if known is not None:
+            return known
         offset, weights = least_quadratic_in_hull(
             self.points - target, QuadraticForm.of(np.eye(self.dim), self.dim)
         )
