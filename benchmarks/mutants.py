@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -165,7 +166,7 @@ class Trial:
         known = {}
         if mutant is not None:
             put_in(mutant, self.sources[mutant.module])
-        for name, following in zip(names, [*names[1:], None], strict=True):
+        for name, following in zip_longest(names, names[1:]):
             watch = Lines() if mutant is None else None
             began = time.process_time()
             item, after = self.items[name], self.items.get(following or "")

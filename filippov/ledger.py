@@ -202,6 +202,7 @@ class Ledger:
         if self._cursor is None or not self._marks[nearest] <= self._cursor[0] <= number:
             self._cursor = (self._marks[nearest], self._checkpoints[nearest].copy())
         reached, lines = self._cursor
+        self._cursor = None  # should what follows be interrupted, the lines are no longer what they were
         for entry in self.entries[reached:number]:
             lines.apply(entry)
         self._cursor = (number, lines)

@@ -123,7 +123,8 @@ class NormFlow(_ObjectiveSystem):
     -----
     `solve` integrates the inclusion in the *face* F(x). For polyhedral balls (l_inf, l1, top-k, any list of vertices, and weighted
     forms) trajectories are made of exact segments: in closed form for `Quadratic`, otherwise straight lines plus a
-    Newton-polished partial minimiser. For l_p the flow is integrated in gradient-flow time until the gradient is at rounding.
+    Newton-polished partial minimiser. For l2, weighted or not, and a dense `Quadratic` the path is in closed form; other l2 and
+    l_p flows are integrated in gradient-flow time until the gradient is at rounding.
 
     Raises
     ------

@@ -145,9 +145,8 @@ class BoxProgram:
     def multiplier_error(self) -> Vector:
         """Return an estimate of the rounding error of w, (n,): eps n times the absolute terms of K v + c."""
         largest = float(np.abs(self.v).max())
-        if (
-            largest != self._error_at
-        ):  # in a box it is nearly always the same: some coordinate sits at its bound
+        # In a box it is nearly always the same: some coordinate sits at its bound.
+        if largest != self._error_at:
             size = self._row_sums * largest + self._constant_sizes
             self._error_at, self._error = largest, 8.0 * EPS * max(4, self.v.size) * size
             self._error.flags.writeable = False

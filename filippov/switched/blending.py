@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
+from filippov.programs.nonnegative import nonnegative_least_squares
 from filippov.rounding import EPS
 from filippov.switched.sliding import Sliding
 
@@ -187,9 +188,7 @@ def least_norm(F: Matrix, W: Matrix, *, tracked: bool) -> list[Sliding]:
     heavy = 1e6 * max(1.0, float(np.max(np.abs(F))))
     target = np.append(np.zeros(F.shape[1] + W.shape[1]), heavy)
     rows = np.vstack([F.T, heavy * W.T / scale, heavy * np.ones((1, len(F)))])
-    from scipy.optimize import nnls
-
-    weights, _ = nnls(rows, target)
+    weights = nonnegative_least_squares(rows, target)
     support = weights > 1e-12
     G, C = F[support].T, np.vstack([W[support].T / scale, np.ones((1, int(support.sum())))])
     size = G.shape[1]

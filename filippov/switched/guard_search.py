@@ -28,6 +28,12 @@ STAGE_MARGIN = 0.25
 Between the stages of DOP853, 0.27 of a step apart at most, a parabola dips by 0.07 of its range."""
 
 
+UNMOVED = 1e-12
+"""Gaps that travel less within a step are at rest but for rounding."""
+
+FAR_OFF = 1e-3
+"""Gaps that travel less than this share of themselves matter neither in a step nor in one ten times as long."""
+
 NEAR = 0.5
 """A gap that its rates cannot close by this share within a step is not looked at more closely."""
 
@@ -86,6 +92,11 @@ class GuardedStep:
         Where in a step of size 1 the integrator has its stages, in the order of its calls.
     trace : sequence of slacks
         At those stages, after those of rejected attempts if there were any; empty if they are not known.
+
+    Attributes
+    ----------
+    turning : float
+        By about how many radians the guards turn within the step, if they are sinusoids; known after `followed`.
     """
 
     def __init__(
@@ -114,6 +125,7 @@ class GuardedStep:
         if any(min(c.tolist(), default=0.0) < 0.0 for c in self._bezier[1:]):
             self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < 0.0)
         self._samples: Matrix | None = None
+        self.turning = 0.0
         self._slack_suspects = self._find_slack_suspects()
 
     def _find_slack_suspects(self) -> Any:
@@ -142,11 +154,13 @@ class GuardedStep:
         ends = zip(g.tolist(), r.tolist(), g_end.tolist(), r_end.tolist(), strict=True)
         for i, (g0, r0, g1, r1) in enumerate(ends):
             travel = h * max(abs(r0), abs(r1))
-            if travel <= NEAR * min(g0, g1):
-                continue  # out of reach
-            # Away from a straight line, and from a parabola: how much happens between the ends.
-            turned, bent = h * abs(r1 - r0), abs(g1 - g0 - 0.5 * h * (r0 + r1))
-            if turned <= 0.5 * travel and bent <= 0.25 * travel:
+            if travel <= max(UNMOVED, FAR_OFF * min(g0, g1)):
+                continue
+            # Away from a straight line, and from a parabola: how much happens between the ends. For a sinusoid of frequency w the
+            # first is up to h w travel, the second (h w)^2 / 12 of it where the first is zero.
+            turned, bent = h * abs(r1 - r0) / travel, abs(g1 - g0 - 0.5 * h * (r0 + r1)) / travel
+            self.turning = max(self.turning, turned, sqrt(12.0 * bent))
+            if (turned <= 0.5 and bent <= 0.25) or travel <= NEAR * min(g0, g1):
                 continue
             if half is None:
                 x = middle()
@@ -309,10 +323,12 @@ def _first_sign_change(
 
 
 def _root(function: Any, a: float, b: float) -> float:
-    """Return where a guard that holds at a fails before b; a itself if the dense output there says otherwise by its error."""
+    """Return where a guard that holds at a fails before b; an end itself where the dense output is off by so much."""
     from scipy.optimize import brentq
 
     if function(a) <= 0.0:
         return a
+    if function(b) >= 0.0:
+        return b
     # A root of multiplicity three is approached by halvings now and then only.
     return float(brentq(function, a, b, xtol=4.0 * EPS * max(abs(a), abs(b)), rtol=8.9e-16, maxiter=1000))

@@ -88,6 +88,11 @@ class PiecewiseSmooth(SignPatternSystem):
         self.selection = selection
         self._checked: dict[tuple[int, ...], Callable[[float, Vector], Vector]] = {}
 
+    def forget(self) -> None:
+        """Forget what the user's functions answered, and what was concluded from it."""
+        super().forget()
+        self._checked = {}
+
     def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
         """Return the field of a region, checked."""
         return self.pattern_function(sides)(t, x)

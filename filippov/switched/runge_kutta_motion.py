@@ -9,6 +9,7 @@ again, exactly to the root, so that switching states have the full order of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,10 +41,12 @@ MEETING = 1e-2
 """Surfaces whose functions are below this share of the error tolerance at a switch are met there, at the same time."""
 
 MOST_HALVINGS = 12
-"""Shorter attempts at a step whose guards can be followed; a switching function with a kink never can where that is."""
+"""Shorter attempts at one step for its guards' sake. Past a kink of a switching function no step can be followed; steps that end
+near one are halved towards it until what is left is rounding."""
 
-LONGER = 1.25
-"""By what a step may become longer again after one that was cut for its guards' sake."""
+LONGEST_TURN, SLOWEST_GROWTH = 2.5, 2.0
+"""The next step may be so long that the guards' rates turn by this many radians, and always by this much longer than the last:
+what oscillates within a step is seen by `GuardedStep.followed` up to a good three radians, beyond that with luck."""
 
 ROOT_STEPS = 6
 """Corrections of a switching time by repeated steps; each squares the error."""
@@ -213,7 +216,7 @@ class RungeKuttaMotion(Motion):
         met = np.array(surfaces, dtype=np.intp)
         self.t, self.x = t, self.system.meeting_point(t, x, met)
         self.on = self.system.touching(t, self.x, met)
-        self._solver, self._step_size, self.regime = None, None, None
+        self._solver, self._step_size, self._longest, self.regime = None, None, np.inf, None
 
     # -- stepping ----------------------------------------------------------------------------------------------------
 
@@ -239,7 +242,8 @@ class RungeKuttaMotion(Motion):
                 break
             self._longest = 0.5 * (t1 - t0)
             self._solver = self._new_solver("path", regime, t0, x0, f0, self.t_end, self._longest)
-        self._longest *= LONGER
+        turning = max(step.turning, 1e-3)
+        self._longest = (step.t1 - t0) * max(SLOWEST_GROWTH, LONGEST_TURN / turning)
         return step
 
     def _middle(self, t0: float, x0: Vector, f0: Vector | None) -> Vector:
@@ -281,7 +285,7 @@ class RungeKuttaMotion(Motion):
             return solver_class(
                 self._counted(regime), t, x, t_bound, rtol=self.rtol, atol=self.atol, **options
             )
-        trace = self._trace if role == "path" else self._again
+        trace = {"path": self._trace, "again": self._again}.get(role, [])
         trace.clear()
         field = regime.stage_function(trace)
         kept = self._steppers.get(role)
@@ -431,8 +435,8 @@ class RungeKuttaMotion(Motion):
         return velocity, np.array(self._asked[-1]) if self._asked else _NOTHING
 
     def _dense_to(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float) -> Any:
-        """Return the dense output of a step from t0 to t."""
-        solver = self._new_solver("again", regime, t0, x0, f0, t, t - t0)
+        """Return the dense output of a step from t0 to t, by a stepper of the thread that asks: several may read a path."""
+        solver = self._new_solver(f"dense {get_ident()}", regime, t0, x0, f0, t, t - t0)
         times, interpolants = [t0], []
         while solver.status == "running":
             self._step_again(solver)

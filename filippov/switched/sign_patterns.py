@@ -39,6 +39,11 @@ class SignPatternSystem(SwitchedSystem):
     _met: tuple[float, bytes, bytes, Meeting | None] | None = None
     _learnt = ("_met",)
 
+    def forget(self) -> None:
+        """Forget what the user's functions answered, and what was concluded from it."""
+        super().forget()
+        self._met = None
+
     @abstractmethod
     def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
         """Return the field where all signs are given by sides, (n,)."""
@@ -80,7 +85,7 @@ class SignPatternSystem(SwitchedSystem):
     def touching(self, t: float, x: Vector, met: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Return the surfaces that x is on."""
         h = self.surfaces(t, x)
-        on = np.abs(h) <= SURFACE_TOLERANCE * EPS * np.maximum(np.abs(h), 1.0) * 1.0
+        on = np.zeros(h.size, dtype=bool)
         near = np.abs(h) <= 1e-6 * (1.0 + float(np.max(np.abs(x))))
         if near.any():
             on = near & (np.abs(h) <= SURFACE_TOLERANCE * EPS * self.surfaces.sizes(t, x))

@@ -63,6 +63,11 @@ class Stewart(SwitchedSystem):
     _met: tuple[float, bytes, bytes, list[Tie] | None] | None = None
     _learnt = ("_met",)
 
+    def forget(self) -> None:
+        """Forget what the user's functions answered, and what was concluded from it."""
+        super().forget()
+        self._met = None
+
     def __init__(
         self, fields: Any, indicators: Any, *, jac: Any = None, rate: Any = None, dim: int | None = None
     ) -> None:

@@ -68,6 +68,10 @@ class Surfaces:
             raise FilippovError(f"{self.name} is not finite on surface {i} at t = {t:.6g}, x = {_short(x)}")
         return h
 
+    def forget(self) -> None:
+        """Forget the last answers."""
+        self._answers = {}
+
     def stage_functions(self) -> tuple[Callable[[float, Vector], Any], Callable[[float, Vector], Any]]:
         """Return Jacobian and rate for an integrator's stages: the user's own where given, not checked at each."""
         jacobian = self._jacobian

@@ -45,7 +45,12 @@ class SwitchedSystem(System):
     def _at(self, x: ArrayLike) -> Vector:
         point = as_vector("x", x, self._dim)
         self._dim = point.size
+        self.forget()
         return point
+
+    def forget(self) -> None:
+        """Forget what the user's functions answered: what they read may have changed between two questions."""
+        self.surfaces.forget()
 
     @property
     def jacobian_is_approximate(self) -> bool:
@@ -153,7 +158,7 @@ class SwitchedSystem(System):
         mode = candidate.mode
         if mode.codimension == 0 or np.abs(candidate.velocity).max() > CLOSENESS * max(1.0, np.abs(x).max()):
             return candidate
-        _, now = candidate.regime.evaluate(t, x)
+        now = candidate.slacks if candidate.slacks is not None else candidate.regime.evaluate(t, x)[1]
         for later in (0.37, 1.9, 23.0):
             velocity, slacks = candidate.regime.evaluate(t + later, x)
             if np.max(np.abs(velocity - candidate.velocity)) > CLOSENESS or np.any(slacks < 0):
@@ -176,7 +181,7 @@ class SwitchedSystem(System):
         point = self._at(x)
         on = self.touching(t, point, np.empty(0, dtype=np.intp))
         candidates = self.regimes(t, point, on, None)
-        velocities = tuple(candidate.velocity for candidate in candidates)
+        velocities = tuple(candidate.velocity.copy() for candidate in candidates)
         codimension = self.codimension_of(t, point, on)
         surfaces = tuple(int(i) for i in np.flatnonzero(on)) if codimension else ()
         stays = max(candidates, key=lambda c: c.mode.codimension)
@@ -184,7 +189,7 @@ class SwitchedSystem(System):
             self._kind(t, point, on, candidates, codimension),
             codimension,
             surfaces,
-            stays.velocity,
+            stays.velocity.copy(),
             velocities,
         )
 
@@ -225,7 +230,7 @@ class SwitchedSystem(System):
 
     def switching_functions(self, t: float, x: Vector) -> Vector:
         """Return the switching functions, (m,)."""
-        return self.surfaces(t, x)
+        return self.surfaces(t, x).copy()
 
     def field(self, t: float, x: Vector) -> Vector:
         """Return the velocity at a point off all surfaces, (n,)."""

@@ -20,7 +20,7 @@ from filippov.programs.tableau import symmetric_product
 from filippov.rounding import EPS, row_norms
 from filippov.system import Candidate, Motion
 from flows.faces import LEVEL, Face, FaceCandidate, FaceFamily
-from flows.motions.selectors import GRADED, ProgramSelector, Selector
+from flows.motions.selectors import ProgramSelector, Selector
 
 __all__ = ["LinearMotion", "Seed"]
 
@@ -30,6 +30,9 @@ grow into the gradient with the distance."""
 
 LARGEST_SHIFT = 1e-5
 """Corrections of the state are rounding errors times the condition; at this share of its size selections go wrong."""
+
+GRADED = 1e6
+"""Rows of H whose norms differ by more than this: one size does not fit them all."""
 
 GAP_TOLERANCE = 32.0
 """Gaps below this many rounding errors of the gradient are closed: hits this near in time are one event."""

@@ -57,6 +57,7 @@ class Rerunner:
             motion.restart(seed)
             cursor = (stretch, 0, motion, None)
         _, reached, motion, piece = cursor
+        self._cursor = None  # should what follows be interrupted, the motion is no longer where it was
         while reached < number:
             if reached:
                 if not motion.at_switch:

@@ -323,7 +323,9 @@ class NormalizedQuadraticMotion(Motion):
         orbit = self._orbit
         assert orbit is not None
         if orbit.end is None:
-            return self._straight(np.asarray(orbit.velocity(gradient)), t_bound)
+            # What dies out beside the slowest within the time left moves by c / l, not by a share of that time.
+            lasting = (orbit.rates - orbit.rates[0]) * self._horizon(gradient, t_bound) < 1.0
+            return self._straight(np.asarray(orbit.velocity(np.where(lasting, gradient, 0.0))), t_bound)
         left = gradient / orbit.rates
         arrival = self.t + float(np.linalg.norm(left)) / orbit.speed
         if arrival >= t_bound:
@@ -346,12 +348,12 @@ class NormalizedQuadraticMotion(Motion):
         # 1 / l: what is left of the way falls to 1/e at most, and the step is as smooth in t as in s.
         slowest = abs(float(orbit.rates[0]))
         length = min(2.0 * horizon, 1.0 / max(spread, slowest, EPS / horizon))
-        series = _speed_series(orbit, gradient, length)
+        series = _speed_series(orbit.rates, gradient, length)
         while series is None:
             length *= 0.5
             if s0 + length == s0:
                 raise FilippovError(f"the length of the path is not resolved at t = {self.t:.17g}")
-            series = _speed_series(orbit, gradient, length)
+            series = _speed_series(orbit.rates, gradient, length)
         near_end = orbit.end is not None and bool(
             np.linalg.norm(gradient / orbit.rates) <= 0.5 * np.linalg.norm(orbit.gradient / orbit.rates)
         )
@@ -364,10 +366,10 @@ class NormalizedQuadraticMotion(Motion):
         return piece if moved else None
 
 
-def _speed_series(orbit: _Orbit, gradient: Vector, length: float) -> Vector | None:
+def _speed_series(rates: Vector, gradient: Vector, length: float) -> Vector | None:
     """Return the Chebyshev series of ||g|| over a step from where g has these components; None if it is too long."""
     s = 0.5 * length * (1.0 + _NODES)
-    sizes = np.linalg.norm(gradient[:, None] * np.exp(np.multiply.outer(-orbit.rates, s)), axis=0)
+    sizes = np.linalg.norm(gradient[:, None] * np.exp(np.multiply.outer(-rates, s)), axis=0)
     series: Vector = _TO_SERIES @ sizes
     resolved = np.max(np.abs(series[-3:])) <= 16.0 * EPS * np.max(np.abs(series))
     return series if resolved else None

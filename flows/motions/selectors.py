@@ -13,7 +13,6 @@ from filippov.rounding import EPS, largest_by_row
 from flows.faces import Face, FaceCandidate, FaceFamily, GreedyFace, GreedyFaces, SignFaces
 
 __all__ = [
-    "GRADED",
     "FreshSelector",
     "GreedySelector",
     "ProgramSelector",
@@ -21,9 +20,6 @@ __all__ = [
     "SignSelector",
     "selector_for",
 ]
-
-GRADED = 1e6
-"""Entries of a matrix that differ by more than this make it graded: then one size does not fit all its rows."""
 
 STEEP = 1e10
 """Diagonals whose entries differ by more than this leave a kept tableau too few digits."""
@@ -160,15 +156,16 @@ class GreedySelector(ProgramSelector):
     """The simplex program of the l1 flow, bordered by its equality constraint.
 
     In q = -v / weight, with the tie's signs s as border: minimise q'WHWq/2 subject to s'q = 1 and s_i q_i >= 0. The signs
-    of untied coordinates are not in the border yet; a coordinate gets its entry when it joins. Where WHW is graded the unknowns
-    are q / shrink, so that its diagonal is of one size: the shares of steep coordinates are small, and not lost beside the others.
+    of untied coordinates are not in the border yet; a coordinate gets its entry when it joins. Where the diagonal of WHW differs
+    by more than `STEEP` the unknowns are q / shrink, so that it is of one size: the shares of steep coordinates are small, and not
+    lost beside the others.
     Pivots lose about as many digits as the diagonal's sizes differ by, so they are then made from a fresh factor, and not kept.
     """
 
     def __init__(self, H: Matrix, family: GreedyFaces) -> None:
         self.H, self.family = H, family
         self.shrink = _shrink(family.weights**2 * H.diagonal())
-        self.graded = bool(np.any(self.shrink != 1.0))
+        self.steep = bool(np.any(self.shrink != 1.0))
         self.units = self.shrink * family.weights
         # The border's entries are of size one, and so are to be those of the matrix.
         largest = float(np.max(largest_by_row(self.units[:, None] * H * self.units)))
@@ -199,19 +196,20 @@ class GreedySelector(ProgramSelector):
         if self.program is None:
             first = np.zeros(n, dtype=bool)
             tied = np.flatnonzero(on)
-            first[tied[int(np.argmax(self.shrink[tied]))]] = (
-                True  # the least steep: all others differ from it in their own size
-            )
+            least_steep = tied[
+                int(np.argmax(self.shrink[tied]))
+            ]  # all others differ from it in their own size
+            first[least_steep] = True
             self.program = self._program(signs, first)
         program = self.program
         for j in np.flatnonzero(on & ~program.members[:n]):
             self._set_border(int(j), signs[j])
-        if self.graded:
+        if self.steep:
             program.refactor()
         elif not program.delayed:
             program.refine()
         program.settle()
-        if self.graded:
+        if self.steep:
             program.refactor()
         basis = program.basis[:n]
         for j in np.flatnonzero(program.members[:n] & ~basis):

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import bisect
 
 from filippov.arguments import Vector
 
@@ -79,7 +79,9 @@ def find_jump(switches: Function, parts: Function, dim: int) -> tuple[int, Vecto
                         value = float(switches(start + s * direction)[number])
                         return value if np.isfinite(value) else 0.0
 
-                    x = start + brentq(along, places[k], places[k + 1], xtol=1e-300, rtol=1e-15) * direction
+                    # By halves: at a root of high multiplicity interpolation crawls.
+                    s = bisect(along, places[k], places[k + 1], xtol=1e-300, rtol=1e-15, maxiter=2000)
+                    x = start + s * direction
                     if _jumps(parts, x, direction):
                         return number, x
     return None

@@ -67,3 +67,19 @@ def test_a_kink_in_a_switching_function_is_passed() -> None:
     assert [switch.kind for switch in path.switches] == ["crossing"]
     assert path.switches[0].t == pytest.approx(4.0, abs=1e-9)
     assert path.y[0, -1] == pytest.approx(16.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"])
+def test_a_guard_that_fails_by_rounding_at_the_end(method: str) -> None:
+    for start in np.linspace(0.3, 0.7, 40):
+        system = PiecewiseSmooth(
+            lambda t, x: [x[0]],
+            {
+                1: lambda t, x, a=start: np.array([x[1] - a, 1.0]),
+                -1: lambda t, x, a=start: np.array([x[1] + a, 1.0]),
+            },
+        )
+        path = solve(
+            system, (0.0, float(start)), [0.0, 0.0], method=method
+        )  # slides until x_2 = a, which is the end
+        assert np.max(np.abs(path.sol(np.linspace(0.0, float(start), 9))[0])) < 1e-9

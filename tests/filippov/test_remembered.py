@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -67,3 +68,39 @@ def test_a_system_can_be_pickled_after_it_was_solved_and_solves_the_same() -> No
     again = solve(pickle.loads(pickle.dumps(system)), (0.0, 2.0), [1.0, 0.0])
     assert path.digest == again.digest
     assert np.array_equal(path.y, again.y)
+
+
+def test_what_a_field_reads_may_change_between_two_questions() -> None:
+    pull = [1.0]
+    system = PiecewiseSmooth(
+        height,
+        {1: lambda t, x: np.array([-pull[0], 0.0]), -1: lambda t, x: np.array([pull[0], 0.0])},
+    )
+    assert system.classify([0.0, 0.0]).kind == "equilibrium"
+    pull[0] = -1.0
+    assert system.classify([0.0, 0.0]).kind == "repelling"
+
+
+def test_answers_given_away_are_the_callers_own() -> None:
+    system = PiecewiseSmooth(height, {1: falling, -1: rising})
+    system.switching_functions(0.0, np.ones(2))[0] = 7.0
+    assert system.switching_functions(0.0, np.ones(2))[0] == 1.0
+    system.classify([1.0, 0.0]).velocities[0][0] = 7.0
+    assert system.classify([1.0, 0.0]).velocities[0][0] == -1.0
+
+
+def test_one_path_is_read_by_several_threads() -> None:
+    def swing(t: float, x: Any) -> Any:
+        return np.array([x[1], -x[0] - 0.5])
+
+    def swing_back(t: float, x: Any) -> Any:
+        return np.array([x[1], -x[0] + 0.5])
+
+    system = PiecewiseSmooth(lambda t, x: [x[1]], {1: swing, -1: swing_back})
+    times = np.linspace(0.0, 20.0, 400)
+    alone = solve(system, (0.0, 20.0), [6.3, 0.0]).sol(times)
+    shared = solve(system, (0.0, 20.0), [6.3, 0.0])
+    with ThreadPoolExecutor(4) as executor:
+        parts = list(executor.map(lambda k: shared.sol(times[k::4]), range(4)))
+    for k, part in enumerate(parts):
+        assert np.array_equal(part, alone[:, k::4])

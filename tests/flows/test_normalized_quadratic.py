@@ -15,7 +15,7 @@ from filippov import NonUniqueError, Trajectory, branches, solve
 from filippov.arguments import Matrix, Vector
 from filippov.pieces import LinearPiece
 from flows import L2, Lp, NormalizedFlow, NormFlow, Quadratic, Symbolic, Weighted
-from flows.motions.normalized_quadratic import NormalizedQuadraticMotion, _Orbit, _speed_series
+from flows.motions.normalized_quadratic import NormalizedQuadraticMotion, _speed_series
 from flows.motions.smooth_motion import NormalizedMotion
 
 EPS = float(np.finfo(float).eps)
@@ -134,9 +134,9 @@ def test_an_ill_conditioned_path_does_not_jump_onto_its_minimiser() -> None:
 
 def test_steps_too_long_for_the_series_are_seen() -> None:
     """sqrt(1 + e^-2s) has its singularities at +- pi i / 2 and no series on [0, 20]; on [0, 2] it has."""
-    orbit = _Orbit(np.eye(2), np.array([0.0, 1.0]), np.ones(2), np.zeros(2), None, 1.0)
-    assert _speed_series(orbit, np.ones(2), 20.0) is None
-    series = _speed_series(orbit, np.ones(2), 2.0)
+    rates = np.array([0.0, 1.0])
+    assert _speed_series(rates, np.ones(2), 20.0) is None
+    series = _speed_series(rates, np.ones(2), 2.0)
     assert series is not None
     u = np.linspace(-1, 1, 50)
     np.testing.assert_allclose(chebval(u, series), np.sqrt(1 + np.exp(-2 * (1 + u))), rtol=1e-14)
@@ -338,3 +338,11 @@ def test_which_flows_are_in_closed_form() -> None:
     assert kind(Quadratic(csr_array(np.eye(2))), L2()) is NormalizedMotion
     assert kind(Symbolic("x**4 + y**2", ["x", "y"]), L2()) is NormalizedMotion
     assert kind(Quadratic(np.eye(2)), Lp(1.5)) is not NormalizedQuadraticMotion
+
+
+@pytest.mark.parametrize("t", [1e4, 1e8, 1e12, 1e15])
+def test_what_dies_out_beside_a_constant_slope_does_not_grow_with_time(t: float) -> None:
+    """x1 moves for ever at unit speed, x2 = exp(-s) is gone: rounding times all the time left would bring it back."""
+    path = path_of(np.diag([0.0, 1.0]), np.array([1.0, 0.0]), np.array([1.0, 1.0]), t)
+    assert abs(float(path.y[1, -1])) < 1e-14
+    assert path.certify(20).ok

@@ -474,3 +474,9 @@ def test_given_constants_are_used():
     assert (f.coordinate_smoothness.tolist(), f.strong_convexity, f.convex) == ([1, 2], -0.5, False)
     assert (_callables().convex, _callables().hessian_is_approximate) == (None, False)
     assert _gradient_only().hessian_is_approximate
+
+
+@pytest.mark.parametrize("formula", ["Max((x - 1)**5, 0) + y**2", "Max((x - y)**7, 0) + x**2 + y**2"])
+def test_a_smooth_part_with_a_flat_root_is_no_kink(formula: str) -> None:
+    objective = Symbolic(formula)
+    assert objective.grad([3.0, 0.5]).shape == (2,)
