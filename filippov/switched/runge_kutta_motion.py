@@ -224,8 +224,7 @@ class RungeKuttaMotion(Motion):
         """Take a step that is short enough for its guards to be followed; None where the integrator has failed."""
         for halvings in range(MOST_HALVINGS + 1):
             solver = self._solver
-            if self._explicit and self._longest < np.inf:
-                solver.h_abs = min(solver.h_abs, self._longest)
+            self._limit_step(solver)
             self._trace.clear()
             try:
                 message = solver.step()
@@ -245,6 +244,13 @@ class RungeKuttaMotion(Motion):
         turning = max(step.turning, 1e-3)
         self._longest = (step.t1 - t0) * max(SLOWEST_GROWTH, LONGEST_TURN / turning)
         return step
+
+    def _limit_step(self, solver: Any) -> None:
+        """Bound the size of the next step, where a solver lets its own be bounded."""
+        if self._method in ("Radau", "BDF"):
+            solver.max_step = self._longest
+        elif hasattr(solver, "h_abs"):
+            solver.h_abs = min(solver.h_abs, self._longest)
 
     def _middle(self, t0: float, x0: Vector, f0: Vector | None) -> Vector:
         """Return the state halfway in the last step; from both ends where the velocities there are known."""
