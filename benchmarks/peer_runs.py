@@ -313,9 +313,9 @@ def siconos(problem: RelayProblem, theta: float, target: float, limits: Limits, 
         try:
             found = call(steps, 1)
         except (RuntimeError, subprocess.TimeoutExpired) as problem_met:
-            return [
-                best if best.setting else replace(best, setting=setting, failure=f"failed: {problem_met}")
-            ]
+            late = isinstance(problem_met, subprocess.TimeoutExpired)
+            failure = f"did not finish: {problem_met.timeout:g} s" if late else f"failed: {problem_met}"
+            return [best if best.setting else replace(best, setting=setting, failure=failure)]
         seconds = float(found["seconds"][0]) / count
         if float(found["reached"]) < problem.t_end:
             failure = f"did not finish: {limits.seconds:g} s bring it to t = {float(found['reached']):.3g}"

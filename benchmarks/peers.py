@@ -56,10 +56,14 @@ def problems(options: argparse.Namespace) -> Iterator[tuple[str, RelayProblem]]:
     ):
         for n in options.sizes:
             yield title, sign_flow_problem(family, n, CONDITION, 0, exact)
-    for name in ("forced stick-slip", "codimension 2"):
-        yield "Switched systems", classical(name)
     yield "The example of section 4.4, f = (y - x/2)^2/2 + x", example_44(1)
     yield "The example of section 4.4, f = (y - x/2)^2/2 + x", example_44(PORTRAIT)
+
+
+def switched_problems() -> Iterator[tuple[str, RelayProblem]]:
+    """Yield (title of the table, problem)."""
+    for name in ("forced stick-slip", "codimension 2"):
+        yield "Switched systems", classical(name)
 
 
 def sampled(problem: RelayProblem) -> RelayProblem:
@@ -157,6 +161,7 @@ def main() -> None:
         "--sizes", type=int, nargs="+", help="dimensions of the sign flows (default 5 20 100 300)"
     )
     parser.add_argument("--repeats", type=int, help="runs of which the median is taken (default 5)")
+    parser.add_argument("--part", choices=["all", "flows", "switched"], default="all", help="which problems")
     parser.add_argument("--target", type=float, default=1e-6, help="the error that peers are to reach (1e-6)")
     parser.add_argument("--seconds", type=float, help="limit on the time of one run of a peer (default 30)")
     parser.add_argument("--evaluations", type=int, help="limit on the calls of one run (default 1 000 000)")
@@ -172,9 +177,24 @@ def main() -> None:
     if options.siconos_python and interpreter is None:
         parser.error(f"--siconos-python: {options.siconos_python} cannot import siconos.kernel")
 
+    if options.part != "switched":
+        flows = measured(problems(options), options, interpreter)
+        schemes = scheme_table(
+            options.sizes, CONDITION, options.repeats, 50_000 if options.quick else 3_000_000
+        )
+        report("peers", [*flows[0].values(), schemes], flows[1], options)
+    if options.part != "flows":
+        tables, found = measured(switched_problems(), options, interpreter)
+        report("peers-switched", list(tables.values()), found, options)
+
+
+def measured(
+    asked: Iterator[tuple[str, RelayProblem]], options: argparse.Namespace, interpreter: str | None
+) -> tuple[dict[str, MarkedTable], dict[str, list[Outcome]]]:
+    """Return the tables by their titles, and the outcomes by their problems."""
     tables: dict[str, MarkedTable] = {}
     found: dict[str, list[Outcome]] = {}
-    for title, problem in problems(options):
+    for title, problem in asked:
         table = tables.setdefault(title, MarkedTable(title, HEADER))
         found[problem.name] = list(outcomes(problem, options, interpreter))
         table.rows += [
@@ -183,20 +203,30 @@ def main() -> None:
         ]
         table.remarks.append(f"Reference for {problem.name}: {problem.source}.")
         print(f"{problem.name}: done", flush=True)
-    schemes = scheme_table(options.sizes, CONDITION, options.repeats, 50_000 if options.quick else 3_000_000)
+    return tables, found
+
+
+def report(
+    section: str, tables: list[MarkedTable], found: dict[str, list[Outcome]], options: argparse.Namespace
+) -> None:
+    """Print the tables of a part with what its numbers say, and write them where that is asked for."""
     said = [
         f"One run of `python benchmarks/peers.py` on {os.cpu_count()} cores ({platform.machine()}), Python "
         f"{platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}; medians of {options.repeats} (fewer "
         f"where a peer takes long); peers are to reach an error of {options.target:g}, with at most {options.seconds:g} s and "
-        f"{options.evaluations} calls a setting. Portrait: times are given a start; peers run the first {SAMPLE} of its "
-        f"{PORTRAIT} starts, nosnoc two.",
+        f"{options.evaluations} calls a setting."
+        + (
+            f" Portrait: times are given a start; peers run the first {SAMPLE} of its {PORTRAIT} starts, nosnoc two."
+            if section == "peers"
+            else ""
+        ),
         *siconos_verdict(found, options.target),
     ]
-    for each in (*tables.values(), schemes):
+    for each in tables:
         each.print()
     print("\n".join(said))
     if options.write:
-        write_section("peers", "\n\n".join([*said, *(t.markdown() for t in (*tables.values(), schemes))]))
+        write_section(section, "\n\n".join([*said, *(table.markdown() for table in tables)]))
 
 
 if __name__ == "__main__":
