@@ -151,7 +151,6 @@ class RungeKuttaMotion(Motion):
         self._method, self._explicit = method, method in EXPLICIT
         self._trace: list[Sequence[float] | Vector] = []
         self._again: list[Sequence[float] | Vector] = []
-        self._asked: list[Sequence[float] | Vector] = []
         self._stages = stage_times(method) if self._explicit else []
         self.regime: Regime | None = None
         self._solver: Any = None
@@ -267,7 +266,7 @@ class RungeKuttaMotion(Motion):
         velocity, slacks = regime.evaluate(self.t, self.x)
         self.nfev += 1
         self._guards = Guards(regime.gaps(self.t, self.x), regime.gap_rates(self.t, self.x, velocity), slacks)
-        self._field = regime.stage_function(self._asked)
+        self._field = regime.stage_function([])
         self._solver = self._new_solver("path", regime, self.t, self.x, velocity, self.t_end, self._step_size)
 
     def _new_solver(
@@ -426,19 +425,20 @@ class RungeKuttaMotion(Motion):
         return t + h, x, *self._ask(t + h, x)
 
     def _ask(self, t: float, x: Vector) -> tuple[Vector, Vector]:
-        """Return the present regime's velocity and slacks as a stage of an integrator would see them."""
+        """Return the present regime's velocity and slacks, those off all surfaces as a stage of an integrator sees them."""
         regime = self.regime
         assert regime is not None
         self.nfev += 1
-        self._asked.clear()
+        if regime.members.size:
+            return regime.evaluate(
+                t, x
+            )  # with the choices that a stage leaves out: at a two-fold weights are 0/0
         try:
             velocity = np.array(returned("the field", self._field(t, x)))
         except Exception:
             regime.evaluate(t, x)  # raises too, and says where
             raise
-        if not np.isfinite(velocity).all() or (regime.members.size and not self._asked):
-            return regime.evaluate(t, x)
-        return velocity, np.array(self._asked[-1]) if self._asked else _NOTHING
+        return (velocity, _NOTHING) if np.isfinite(velocity).all() else regime.evaluate(t, x)
 
     def _dense_to(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float) -> Any:
         """Return the dense output of a step from t0 to t, by a stepper of the thread that asks: several may read a path."""
