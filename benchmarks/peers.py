@@ -138,7 +138,7 @@ def siconos_verdict(found: dict[str, list[Outcome]], target: float) -> list[str]
         behind = [f"{name} ({1.0 / ratio:.2g} times)" for name, ratio in ratios.items() if ratio <= 1.0]
         said.append(
             f"Where {wanted} are wanted, Siconos is faster on: {'; '.join(ahead) or 'none'}; slower on: "
-            f"{'; '.join(behind) or 'none'}. {_overtaken(found, ratios)}"
+            f"{'; '.join(behind) or 'none'}.{_overtaken(found, ratios)}"
         )
     return said
 
@@ -148,11 +148,13 @@ def _overtaken(found: dict[str, list[Outcome]], ratios: dict[str, float]) -> str
     said = []
     for family in ("random", "dominant"):
         names = {int(name.split("n = ")[1]): name for name in found if name.startswith(f"{family} ")}
+        if not names:
+            continue
         led = [n for n, name in names.items() if ratios.get(name, 0.0) > 1.0]
         later = [n for n in sorted(names) if n > max(led, default=0)]
         when = f"from n = {later[0]} on" if later else "at none of these n"
         said.append(f"on {family} quadratics this project is ahead {when}")
-    return f"Of the n measured, {', and '.join(said)}."
+    return f" Of the n measured, {', and '.join(said)}." if said else ""
 
 
 def main() -> None:

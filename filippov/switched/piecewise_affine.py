@@ -164,9 +164,11 @@ class _Series:
             terms.append(term)
         self._terms = terms
 
-    def __call__(self, t: float) -> Vector:
-        s = t - self._t0
-        total = np.zeros(self._x0.size)
+    def __call__(self, t: float | Vector) -> Vector | Matrix:
+        """Return x at a time, (n,), or at times (m,), (n, m)."""
+        s = np.asarray(t) - self._t0
+        total = np.zeros((self._x0.size, *s.shape))
+        shape = (-1, *(1,) * s.ndim)
         for term in reversed(self._terms):
-            total = (total + term) * s
-        return np.asarray(self._x0 + total)
+            total = (total + term.reshape(shape)) * s
+        return np.asarray(self._x0.reshape(shape) + total)
