@@ -56,10 +56,15 @@ def nearest_in_axis_simplex(corners: Vector, target: Vector) -> Vector:
         The numbers d_i, not zero.
     target : (k,) array
     """
-    levels = corners * target  # share i is positive where this exceeds m
+    # Share i is positive where its level exceeds m. Only differences of levels matter, and those from the highest lose no digits.
+    levels = corners * target
+    levels -= levels.max()
     order = np.argsort(-levels, kind="stable")
-    d, y = corners[order], target[order]
-    multipliers = (np.cumsum(y / d) - 1.0) / np.cumsum(d**-2.0)
-    last = int(np.flatnonzero(multipliers < levels[order])[-1])  # the first always is
-    shares = np.maximum(levels - multipliers[last], 0.0) / corners**2
+    squares = corners[order] ** 2
+    multipliers = (np.cumsum(levels[order] / squares) - 1.0) / np.cumsum(1.0 / squares)
+    m = multipliers[np.flatnonzero(multipliers < levels[order])[-1]]  # the first always is: -d^2 < 0
+    shares = np.maximum(levels - m, 0.0) / corners**2
+    # The rounding of m counts most in the shares of the smallest corners, which take up what the sum is off by.
+    slopes = np.where(shares > 0.0, corners**-2.0, 0.0)
+    shares = np.maximum(shares - (np.sum(shares) - 1.0) * slopes / np.sum(slopes), 0.0)
     return np.asarray(corners * shares)

@@ -68,3 +68,11 @@ def test_balls_too(seed: int) -> None:
             assert np.array_equal(nearest, target)
         offset, _ = least_quadratic_in_hull(points - target, QuadraticForm.of(np.eye(n), n))
         assert np.allclose(nearest, target + offset, rtol=0.0, atol=1e-10 * (1.0 + size))
+
+
+@pytest.mark.parametrize("far", [1e17, 1e40, 1e150])
+def test_targets_far_away_do_not_drown_the_corners(far: float) -> None:
+    assert Hull([[1.0, 0.0]]).project([far, 3.0]).tolist() == [1.0, 0.0]
+    # The difference of the two coordinates decides, and there is none.
+    assert Hull([[1.0, 0.0], [0.0, 1.0]]).project([far, far]).tolist() == [0.5, 0.5]
+    assert Hull([[2.0, 0.0], [0.0, -1.0]]).project([far, 0.0]).tolist() == [2.0, 0.0]
