@@ -84,7 +84,7 @@ class GuardedStep:
     ----------
     regime : Regime
     ask : callable (t, x) -> (velocity, slacks)
-        The regime's evaluation, as the integrator's stages see it.
+        The regime's evaluation, counted.
     t0, t1 : float
     before, after : Guards
         At t0 and at t1.

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector, returned
+from filippov.arguments import Vector, returned
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
+from filippov.switched.dense_piece import DensePiece, project
 from filippov.switched.guard_search import GuardedStep, Guards, rounding_of_gaps
 from filippov.switched.regime import Regime, RegimeCandidate
 from filippov.switched.stepping import EXPLICIT, stage_times, stepper
@@ -53,71 +54,6 @@ ROOT_STEPS = 6
 
 
 _NOTHING: Vector = np.empty(0)
-
-
-class _DensePiece(Piece):
-    """One integrator step, its states put back onto the surfaces slid on.
-
-    The dense output of a one-step method is made when it is first asked for, by taking the step once more: most pieces of a
-    path that is only wanted at its ends never need it.
-    """
-
-    def __init__(
-        self,
-        regime: Regime,
-        dense: Any,
-        t0: float,
-        t1: float,
-        x0: Vector,
-        x1: Vector,
-        step: Callable[[], Any],
-    ) -> None:
-        self._regime, self._interpolant, self._step = regime, dense, step
-        self._ends = (t0, x0, t1, x1)
-        self.t0, self.t1 = t0, t1
-
-    def state(self, t: Vector) -> Matrix:
-        """Return x at times t (m,), shape (n, m)."""
-        times = np.atleast_1d(t)
-        t0, x0, t1, x1 = self._ends
-        within = (times != t0) & (times != t1)
-        states = np.empty((x0.size, times.size))
-        if within.any():
-            if self._interpolant is None:
-                self._interpolant = self._step()
-            states[:, within] = self._interpolant(times[within])
-            if self._regime.members.size:
-                for k in within.nonzero()[0].tolist():
-                    states[:, k] = project(self._regime, float(times[k]), states[:, k].copy())
-        states[:, times == t0], states[:, times == t1] = x0[:, None], x1[:, None]
-        return states
-
-    def velocity(self, t: Vector) -> Matrix:
-        """Return the regime's velocity at the states, shape (n, m)."""
-        times = np.atleast_1d(t)
-        velocities = [
-            self._regime.evaluate(float(time), x)[0]
-            for time, x in zip(times, self.state(times).T, strict=True)
-        ]
-        return np.stack(velocities, axis=1)
-
-
-def project(regime: Regime, t: float, x: Vector) -> Vector:
-    """Return x moved onto the surfaces of a regime by Gauss-Newton steps, until they no longer come nearer."""
-    h = regime.constraints(t, x)
-    if not h.size or not h.any():
-        return x
-    for _ in range(8):
-        J = regime.constraint_jacobian(t, x)
-        step = J.T @ (h / (J @ J.T)[0, 0]) if h.size == 1 else np.linalg.lstsq(J, h, rcond=1e-12)[0]
-        nearer = x - step
-        h_nearer = regime.constraints(t, nearer)
-        if not np.max(np.abs(h_nearer)) < np.max(np.abs(h)):
-            break
-        x, h = nearer, h_nearer
-        if np.max(np.abs(step)) <= 4.0 * EPS * max(1.0, float(np.max(np.abs(x)))):
-            break
-    return x
 
 
 class RungeKuttaMotion(Motion):
@@ -207,7 +143,7 @@ class RungeKuttaMotion(Motion):
             else:
                 self._solver = None
         self.t, self.x, self._guards = t1, settled, after
-        return _DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._dense_to(regime, t0, x0, f0, t1))
+        return DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._dense_to(regime, t0, x0, f0, t1))
 
     def jump(self, t: float, x: Vector, surfaces: tuple[int, ...]) -> None:
         """Go to a limit of switches; x is put onto all the surfaces involved if they meet nearby."""
@@ -394,7 +330,7 @@ class RungeKuttaMotion(Motion):
         self.t, self.x, self.at_switch, self._solver = t, x, True, None
         met = np.array(sorted({*self._met(regime, t, x).tolist(), *failing}), dtype=np.intp)
         self.on = self.system.touching(t, x, met)
-        return _DensePiece(regime, None, t0, t, x0, x, lambda: self._dense_to(regime, t0, x0, f0, t))
+        return DensePiece(regime, None, t0, t, x0, x, lambda: self._dense_to(regime, t0, x0, f0, t))
 
     def _step_to(
         self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float
@@ -424,14 +360,12 @@ class RungeKuttaMotion(Motion):
         return t + h, x, *self._ask(t + h, x)
 
     def _ask(self, t: float, x: Vector) -> tuple[Vector, Vector]:
-        """Return the present regime's velocity and slacks, those off all surfaces as a stage of an integrator sees them."""
+        """Return the present regime's velocity and slacks; off all surfaces the user's field is asked as by a stage, unchecked."""
         regime = self.regime
         assert regime is not None
         self.nfev += 1
-        if regime.members.size:
-            return regime.evaluate(
-                t, x
-            )  # with the choices that a stage leaves out: at a two-fold weights are 0/0
+        if regime.members.size:  # with the choices that a stage leaves out: at a two-fold weights are 0/0
+            return regime.evaluate(t, x)
         try:
             velocity = np.array(returned("the field", self._field(t, x)))
         except Exception:
