@@ -153,3 +153,10 @@ def test_gradient_flow_of_a_formula() -> None:
     path = solve(GradientFlow(Symbolic("x**4/4", ["x"])), (0, 4), [1.0], rtol=1e-11, atol=1e-13)
     t = np.linspace(0, 4, 20)
     np.testing.assert_allclose(path.sol(t)[0], 1 / np.sqrt(1 + 2 * t), atol=1e-9)
+
+
+def test_a_rest_at_a_flat_minimiser_is_measured_by_the_terms_at_the_start() -> None:
+    """At rest the gradient of x^4 + y^4 and its terms are both rounding: the terms of the start say that it is small."""
+    path = solve(NormalizedFlow(Symbolic("x**4 + y**4")), (0.0, 10.0), [1.0, 0.7])
+    assert [s.kind for s in path.switches] == ["arrival"]
+    assert path.certify(100).ok
