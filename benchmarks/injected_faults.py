@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import numpy as np
-from marked_tables import TRUST, MarkedTable, write_section
+from marked_tables import MarkedTable, conclude
 from tqdm import tqdm
 
 import flows.proving.proof as proofs
@@ -152,13 +152,8 @@ def main() -> int:
         for kind, tally in tallies.items():
             for seed in tqdm(range(asked.seed, asked.seed + asked.trajectories), desc=kind):
                 examine(kind, seed, tally, wrong, Path(folder))
-    table = table_of(tallies)
-    table.print()
-    for line in wrong:
-        print(line)
-    print(f"{time.process_time() - began:.0f} s of CPU time")
-    if asked.write:
-        write_section("injected_faults", table.rst(), TRUST)
+    notes = [*wrong, f"{time.process_time() - began:.0f} s of CPU time"]
+    conclude("injected_faults", table_of(tallies), notes, write=asked.write)
     return int(bool(wrong))
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from marked_tables import TRUST, MarkedTable, write_section
+from marked_tables import MarkedTable, conclude
 from tqdm import tqdm
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
@@ -66,13 +66,8 @@ def main() -> int:
                     wrong.append(f"{name}, case {number}: {message}")
                 else:
                     errors[name][message.split(":")[0]] += 1
-    table = table_of(counts, errors)
-    table.print()
-    for line in wrong:
-        print(line)
-    print(f"seed {asked.seed}, {sum(seconds.values()):.0f} s of CPU time")
-    if asked.write:
-        write_section("many_cases", table.rst(), TRUST)
+    notes = [*wrong, f"seed {asked.seed}, {sum(seconds.values()):.0f} s of CPU time"]
+    conclude("many_cases", table_of(counts, errors), notes, write=asked.write)
     return int(any(count["wrong"] for count in counts.values()))
 
 

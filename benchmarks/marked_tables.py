@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["PAGE", "TRUST", "MarkedTable", "write_section"]
+__all__ = ["PAGE", "TRUST", "MarkedTable", "as_run", "conclude", "write_section"]
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 TRUST = PAGE.with_name("trust.rst")
@@ -71,3 +72,17 @@ def write_section(name: str, text: str, page: Path = PAGE) -> None:
     _, after = rest.split(end)
     gap = "\n" if page.suffix == ".md" else "\n\n"  # a comment of reStructuredText ends at a blank line
     page.write_text(f"{before}{begin}{gap}{text.strip()}{gap}{end}{after}", encoding="utf-8")
+
+
+def as_run() -> str:
+    """Return the command that is running, as it stands beside its numbers."""
+    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+
+
+def conclude(section: str, table: MarkedTable, notes: Sequence[str], *, write: bool) -> None:
+    """Print a table of docs/trust.rst and what is to be said beside it, and write the table if asked to."""
+    table.print()
+    for line in notes:
+        print(line)
+    if write:
+        write_section(section, table.rst(), TRUST)

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 import scipy
-from marked_tables import MarkedTable, write_section
+from marked_tables import MarkedTable, as_run, write_section
 from peer_runs import (
     EXACT,
     FEW,
@@ -213,7 +213,7 @@ def report(
 ) -> None:
     """Print the tables of a part with what its numbers say, and write them where that is asked for."""
     said = [
-        f"One run of `python benchmarks/peers.py` on {os.cpu_count()} cores ({platform.machine()}), Python "
+        f"One run of `{as_run()}` on {os.cpu_count()} cores ({platform.machine()}), Python "
         f"{platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}; medians of {options.repeats} (fewer "
         f"where a peer takes long); peers are to reach an error of {options.target:g}, with at most {options.seconds:g} s and "
         f"{options.evaluations} calls a setting."

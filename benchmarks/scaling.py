@@ -22,7 +22,7 @@ from typing import cast
 
 import numpy as np
 import scipy
-from marked_tables import PAGE, MarkedTable, write_section
+from marked_tables import PAGE, MarkedTable, as_run, write_section
 from scaling_picture import draw
 from scaling_walk import Walk, walk
 from scipy.fft import dct
@@ -188,7 +188,7 @@ def main() -> None:
     table = MarkedTable("Dense quadratics, random start, to arrival", HEADER, [row.cells() for row in rows])
     refactored = [f"{row.flow}, n = {row.n}: {row.seen.refactors}" for row in rows if row.seen.refactors]
     table.remarks = [
-        f"One run of `python benchmarks/scaling.py` on {os.cpu_count()} cores ({platform.machine()}), numpy {np.__version__}, "
+        f"One run of `{as_run()}` on {os.cpu_count()} cores ({platform.machine()}), numpy {np.__version__}, "
         f"scipy {scipy.__version__}; medians of {repeats}. Matrix-matrix products run at {rate / 1e9:.3g} thousand million "
         "multiply-adds a second; the limit is n^2 of them a pivot. Matrix-vector products (numpy): "
         + ", ".join(f"{1e3 * row.product:.3g} ms at n = {row.n}" for row in _one_a_size(rows))
