@@ -12,11 +12,14 @@ the same bits; so are two evaluations in opposite order between them; so is what
 from __future__ import annotations
 
 import argparse
+import gc
 import resource
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any, cast
 
 import numpy as np
 from marked_tables import MarkedTable, write_section
@@ -34,6 +37,21 @@ MB = 1e6
 def peak() -> float:
     """Return the largest resident memory so far, bytes."""
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def held_by(path: Trajectory, *but: object) -> float:
+    """Return the bytes of all arrays and objects that a path leads to, without those of `but`."""
+    seen, waiting, size = {id(one) for one in but}, [cast(Any, path)], 0.0
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, (type, ModuleType, FunctionType, BuiltinFunctionType)):
+            continue
+        seen.add(id(one))
+        size += sys.getsizeof(one)  # of an array with its data, unless it is a view
+        waiting += gc.get_referents(one)
+        if isinstance(one, np.ndarray) and one.base is not None:
+            waiting.append(one.base)
+    return size
 
 
 def kernel(n: int, width: float = 5.0, shift: float = 1e-4) -> Matrix:
@@ -116,20 +134,24 @@ def main() -> None:
     system, n = SignFlow(objective), options.n
     table = MarkedTable(
         f"Memory of one path: {options.problem}, n = {n}",
-        ("part", "peak, MB", "beyond Q and its tableau, MB", "s"),
+        ("part", "peak, MB", "beyond Q, MB", "s"),
     )
-    data = 2 * objective.Q.nbytes
 
     def note(part: str, since: float) -> None:
         used = peak() - interpreter
-        row = (part, f"{used / MB:.0f}", f"{(used - data) / MB:.0f}", f"{time.process_time() - since:.1f}")
+        row = (
+            part,
+            f"{used / MB:.0f}",
+            f"{(used - objective.Q.nbytes) / MB:.0f}",
+            f"{time.process_time() - since:.1f}",
+        )
         table.rows.append(row)
         print(*row, sep="; ", flush=True)
 
     start = time.process_time()
     path = run(system, x0, options.switches, options.times)
     note("run", start)
-    count = len(path.switches)
+    count, held = len(path.switches), held_by(path, system, objective, objective.Q)
     if options.switches is None:
         start = time.process_time()
         states = path.y
@@ -160,9 +182,10 @@ def main() -> None:
     derived = sum(isinstance(piece, StretchPiece) for segment in path.segments for piece in segment.pieces)
     table.remarks = [
         f"{count} switches, {derived} pieces derived; all segments with state and velocity would take "
-        f"{16 * n * count / MB:.0f} MB. Q is {objective.Q.nbytes / MB:.0f} MB, and so is the tableau that holds the inverse; "
-        f"t_eval asked for {asked / MB:.0f} MB. Not counted: {interpreter / MB:.0f} MB of interpreter and libraries. "
-        "Bits agree."
+        f"{16 * n * count / MB:.0f} MB. Once it is there the path itself holds {held / MB:.0f} MB: every array and object it "
+        "leads to, but for Q. The rest of the run's peak is working memory, first of all the tableau that holds the inverse, as "
+        f"large as Q: {objective.Q.nbytes / MB:.0f} MB. t_eval asked for {asked / MB:.0f} MB. Not counted: "
+        f"{interpreter / MB:.0f} MB of interpreter and libraries. Bits agree."
     ]
     table.print()
     if options.write:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 import copy
+import gc
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["Mutant", "mutants", "mutated"]
+import numpy as np
+
+__all__ = ["ImportFailsError", "Mutant", "mutants", "mutated", "put_in"]
 
 OPPOSITE: dict[type[ast.AST], type[ast.AST]] = {
     kind: other
@@ -143,3 +148,46 @@ def replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> None:
                 setattr(parent, name, new)
             elif isinstance(value, list):
                 value[:] = [new if item is old else item for item in value]
+
+
+class ImportFailsError(Exception):
+    """A mutant's module raises when it is imported."""
+
+
+def put_in(file: str, tree: ast.Module) -> None:
+    """Change the module that is loaded from a file: functions get other code, and constants and default arguments their values."""
+    module = next(m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == file)
+    code = compile(tree, file, "exec")
+    codes = {(c.co_qualname, c.co_firstlineno): c for c in inner_codes(code)}
+    fresh = {"__name__": module.__name__, "__package__": module.__package__, "__file__": file}
+    try:
+        exec(code, fresh)  # noqa: S102 - the project's own source
+    except Exception as error:  # whatever it is, no test could be run
+        raise ImportFailsError(str(error)) from error
+    defaults = {
+        (f.__code__.co_qualname, f.__code__.co_firstlineno): (f.__defaults__, f.__kwdefaults__)
+        for f in functions_of(file)
+        if f.__globals__ is fresh
+    }
+    for function in functions_of(file):
+        key = (function.__code__.co_qualname, function.__code__.co_firstlineno)
+        if function.__globals__ is not fresh and key in codes:
+            function.__code__ = codes[key]
+            if key in defaults:
+                function.__defaults__, function.__kwdefaults__ = defaults[key]
+    for name, value in fresh.items():
+        old = getattr(module, name, None)
+        if isinstance(value, bool | int | float | np.ndarray) and not np.array_equal(value, old):
+            for other in list(sys.modules.values()):  # whoever imported the constant
+                if getattr(other, "__dict__", {}).get(name) is old:
+                    setattr(other, name, value)
+
+
+def inner_codes(code: CodeType) -> list[CodeType]:
+    """Return a code object and all that are defined in it."""
+    return [code, *(c for const in code.co_consts if isinstance(const, CodeType) for c in inner_codes(const))]
+
+
+def functions_of(file: str) -> list[FunctionType]:
+    """Return all functions of a file, wherever they are kept."""
+    return [f for f in gc.get_objects() if isinstance(f, FunctionType) and f.__code__.co_filename == file]

@@ -5,19 +5,22 @@ is counted in *gradient equivalents*: two products with the data matrix, as A x 
 known are not formed again, by the objective either; a Hessian counts as n/2 gradients (its multiply-adds). Factor work (the
 kept inverse) is no product with the data; it is counted in multiply-adds, and given in gradients too, by the multiply-adds of
 one. Processor seconds: set OMP_NUM_THREADS=1.
+
+What is checked, at times spread over each path: the inclusion, by gradients and Hessian products formed afresh from the state that
+the path says: g = 0 and (H v)_i = 0 where it slides, |v_i| = 1 against the sign of g elsewhere, |v_i| <= 1 everywhere.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
+from marked_tables import MarkedTable, as_run, write_section
 from numpy.typing import ArrayLike
-from rich.console import Console
-from rich.table import Table
 
 from filippov import Trajectory, solve
 from filippov.arguments import Matrix, Vector
@@ -114,6 +117,29 @@ def run(f: Counted, x0: Vector, switches: int, *, certified: bool) -> tuple[Traj
     return path, flow.used, time.process_time() - start
 
 
+def violation(path: Trajectory, f: Counted, samples: int = 12) -> float:
+    """Return the largest violation of the inclusion at the middle of some pieces, of the size of max |g| there."""
+    moving = [segment for segment in path.segments if not segment.mode.resting]
+    pieces = [(segment.mode.sides == 0, piece) for segment in moving for piece in segment.pieces]
+    worst = 0.0
+    for k in np.linspace(0, len(pieces) - 1, samples).astype(int):
+        slides, piece = pieces[k]
+        t = 0.5 * (piece.t0 + piece.t1)
+        x, v = path.sol(t), path.velocity(t)
+        g, rate = f.grad(x), f.hvp(x, v)
+        size, pace = float(np.max(np.abs(g))), float(np.max(np.abs(rate)))
+        held = ~slides
+        worst = max(
+            worst,
+            float(np.max(np.abs(g[slides]), initial=0.0)) / size,
+            float(np.max(np.abs(rate[slides]), initial=0.0)) / pace,
+            float(np.max(v[held] * g[held], initial=0.0)) / size,
+            float(np.max(np.abs(np.abs(v[held]) - 1.0), initial=0.0)),
+            float(np.max(np.abs(v))) - 1.0,
+        )
+    return worst
+
+
 def row(name: str, f: Counted, x0: Vector, switches: int, *, certified: bool = False) -> list[str]:
     path, motion, seconds = run(f, x0, switches, certified=certified)
     events = max(len(path.switches), 1)
@@ -121,17 +147,22 @@ def row(name: str, f: Counted, x0: Vector, switches: int, *, certified: bool = F
     equivalents = f.products / 2 + f.hessians * f.dim / 2
     arrived = path.switches[-1].kind == "arrival"
     last = float(np.max(np.abs(f.grad(motion.x)))) if arrived else float("nan")
+    gradients, hvps = f.grads, f.hvps
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
     return [
         name,
         f"{events}",
         f"{sum(len(s.pieces) for s in path.segments)}",
         f"{equivalents / events:.2f}",
-        f"{f.grads / events:.2f} + {f.hvps / events:.2f}",
+        f"{gradients / events:.2f} + {hvps / events:.2f}",
         f"{f.hessians}",
         f"{factor / events:.2e}",
         f"{factor / events / (2 * f.entries):.2f}",
         f"{seconds:.1f}",
+        f"{path.segments[-1].mode.codimension if not arrived else f.dim}",
         f"{last:.0e}" if arrived else "stopped",
+        f"{violation(path, f):.0e}",
+        f"{memory / 1e9:.2f}",
     ]
 
 
@@ -140,23 +171,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--only", choices=("small", "dense", "sparse"), help="one part of the table")
+    parser.add_argument("--only", choices=("small", "dense", "sparse", "large"), help="one part of the table")
     parser.add_argument("--start", type=float, default=0.1, help="size of the random start's coordinates")
+    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     arguments = parser.parse_args()
-    table = Table(title="Sign flow of ridge logistic regression")
-    for column in (
-        "problem",
-        "switches",
-        "steps",
-        "gradient eq. / switch",
-        "gradients + H d / switch",
-        "Hessians",
-        "factor madds / switch",
-        "in gradients",
-        "CPU s",
-        "|g| at arrival",
-    ):
-        table.add_column(column, justify="right")
+    table = MarkedTable(
+        "Sign flow of ridge logistic regression",
+        (
+            "problem",
+            "switches",
+            "steps",
+            "gradient eq. a switch",
+            "gradients + H d a switch",
+            "Hessians",
+            "factor madds a switch",
+            "in gradients",
+            "CPU s",
+            "sliding at the end",
+            "max abs(g) at arrival",
+            "violation",
+            "peak GB",
+        ),
+    )
     cases: list[tuple[str, int, int, float, float, int, bool]] = []
     if arguments.only in (None, "small"):
         for n in (50, 100):
@@ -168,11 +204,23 @@ def main() -> None:
     if arguments.only in (None, "sparse"):
         n, density = (1000, 1e-2) if arguments.quick else (10_000, 1e-3)
         cases.append((f"n={n} N={2 * n} density {density:g}", n, 2 * n, density, 1e-2, 400, False))
+    if arguments.only == "large":
+        cases.append(("n=10000 N=3000", 10_000, 3000, 1.0, 1e-2, 400, False))
+        cases.append(("n=10000 N=20000 density 0.001", 10_000, 20_000, 1e-3, 1e-2, 400, False))
+        cases.append(("n=10000 N=20000 density 0.001", 10_000, 20_000, 1e-3, 1e-2, 2000, False))
     for name, n, samples, density, mu, switches, certified in cases:
         f = problem(n, samples, density, mu, seed=0)
         x0 = arguments.start * np.random.default_rng(1).standard_normal(n)
-        table.add_row(*row(name, f, x0, switches, certified=certified))
-    Console(width=170).print(table)
+        table.rows.append(row(name, f, x0, switches, certified=certified))
+        print(*table.rows[-1], sep="; ", flush=True)
+    table.remarks = [
+        f"One run of `{as_run()}`. Gradient equivalents: products with the data, half a gradient each. "
+        "Factor work touches no data; in gradients: by its multiply-adds. Violation: the largest of the inclusion's at 12 times of "
+        "the path, relative to the largest component. Peak memory is that of the process so far, data included."
+    ]
+    table.print()
+    if arguments.write:
+        write_section("ridge logistic", table.markdown())
 
 
 if __name__ == "__main__":

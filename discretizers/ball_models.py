@@ -7,10 +7,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.linalg import eigh, solve, solve_triangular
-from scipy.optimize import nnls
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
+from filippov.programs.nonnegative import nonnegative_least_squares
 
 __all__ = ["BallModel", "linf_model", "linf_residual", "l1_model", "l1_residual", "l2_model", "l2_residual"]
 
@@ -136,7 +136,7 @@ def l1_model(g: Vector, H: Matrix, p: Vector, h: float) -> Vector:
     if size == 0:
         return np.zeros(n)
     matrix = np.vstack([corners / size, np.ones(2 * n + 1)])
-    weights, _ = nnls(matrix, np.append(np.zeros(n), 1.0), maxiter=30 * n + 30)
+    weights = nonnegative_least_squares(matrix, np.append(np.zeros(n), 1.0))
     weights = weights / np.sum(weights)
     rough: Vector = h * (weights[1 : n + 1] - weights[n + 1 :])
     return _finish_l1(g, H, p, h, rough, on_sphere=bool(weights[0] == 0))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import null_space
-from scipy.optimize import nnls
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
+from filippov.programs.nonnegative import nonnegative_least_squares
 
 __all__ = ["tangent_weights"]
 
@@ -32,7 +32,8 @@ def tangent_weights(hessian: Matrix, signs: Vector) -> Vector:
     Raises
     ------
     FilippovError
-        If M is not positive semidefinite on { sum = 0 }: the weights that keep the tie are then not unique.
+        If M is not positive semidefinite on { sum = 0 }: the weights that keep the tie are then not unique. A `SelectionError`
+        if none are found that satisfy the KKT conditions to rounding.
 
     Notes
     -----
@@ -53,7 +54,7 @@ def tangent_weights(hessian: Matrix, signs: Vector) -> Vector:
     if values[0] < -slack:
         values, vectors = np.linalg.eigh(M + _convexifying(M, slack))
     root = np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T
-    y, _ = nnls(np.vstack([root, np.ones(k)]), np.append(np.zeros(k), 1.0))
+    y = nonnegative_least_squares(np.vstack([root, np.ones(k)]), np.append(np.zeros(k), 1.0))
     weights: Vector = y / np.sum(y)
     return weights
 

@@ -12,12 +12,14 @@ from filippov.slabs import row_slabs, symmetrize
 
 Vector: TypeAlias = NDArray[np.float64]
 Matrix: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
 
 LARGEST_SIZE = 1e100
 """Data larger than this are refused: a product of three of them is beyond double precision."""
 
 __all__ = [
     "LARGEST_SIZE",
+    "Indices",
     "Matrix",
     "Vector",
     "as_callable",

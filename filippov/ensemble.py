@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_span, check_size
 from filippov.errors import FilippovError, InvalidInputError, InvalidTypeError
 from filippov.solve import solve
 from filippov.storing.fingerprint import fingerprint
 from filippov.storing.npz import read_npz, write_npz
+from filippov.storing.packed_paths import Packed, PackedPaths
 from filippov.storing.storage import pack_trajectory, unpack_trajectory
 from filippov.storing.whole_files import replacing
 from filippov.system import System
@@ -37,8 +38,6 @@ TASKS = 32
 
 RESTARTS = 3
 """How often a broken process pool of our own is started anew for what is missing."""
-
-Packed = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,33 @@ class Failure:
     message: str
 
 
+@dataclass(frozen=True)
+class _Solved:
+    """A chunk as it comes from where it was solved.
+
+    Attributes
+    ----------
+    parcel : bytes
+        Its pickled list of `Packed`, for `PackedPaths`.
+    failures : tuple of Failure
+    """
+
+    parcel: bytes
+    failures: tuple[Failure, ...]
+
+    @classmethod
+    def of(cls, packed: list[Packed]) -> _Solved:
+        """Return a chunk of starts as they stand in its file."""
+        failures = []
+        for arrays in packed:
+            if "failure" in arrays:
+                index, error, message = json.loads(str(arrays["failure"]))
+                failures.append(Failure(int(index), str(error), str(message)))
+            elif "header" not in arrays:
+                raise InvalidInputError("neither a trajectory nor a failure")
+        return cls(pickle.dumps(packed), tuple(failures))
+
+
 class Ensemble(Sequence["Trajectory | None"]):
     """Trajectories in the order of their starts.
 
@@ -66,13 +92,14 @@ class Ensemble(Sequence["Trajectory | None"]):
     Attributes
     ----------
     starts : (k, n) array
-    trajectories : list of Trajectory or None
+    trajectories : sequence of Trajectory or None
+        Each is unpacked at the first look at it.
     failures : list of Failure
         In the order of the starts.
     """
 
     def __init__(
-        self, starts: Matrix, trajectories: list[Trajectory | None], failures: list[Failure]
+        self, starts: Matrix, trajectories: Sequence[Trajectory | None], failures: list[Failure]
     ) -> None:
         self.starts, self.trajectories, self.failures = starts, trajectories, failures
 
@@ -164,7 +191,7 @@ def ensemble(
     size = max(1, min(CHUNK, len(points) // TASKS))
     chunks = [range(low, min(low + size, len(points))) for low in range(0, len(points), size)]
     store = None
-    done: dict[int, list[Packed]] = {}
+    done: dict[int, _Solved] = {}
     if folder is not None:
         store = _Folder(Path(folder), fingerprint(systems, span, points, solve_options))
         for k, chunk in enumerate(chunks):
@@ -185,45 +212,44 @@ def ensemble(
             if k not in done
         }
 
-    def keep(k: int, packed: list[Packed]) -> None:
-        done[k] = packed
+    def keep(k: int, solved: _Solved) -> None:
+        done[k] = solved
         if store is not None:
-            store.write(k, packed)
+            store.write(k, pickle.loads(solved.parcel))
 
     if executor is None:
         _check_picklable(system, solve_options)
     try:
-        _run(jobs, keep, executor, len(points), progress=progress)
+        _run(jobs, keep, executor, progress=progress)
     except (KeyboardInterrupt, FilippovError) as error:
         error.ensemble = _collect(points, systems, chunks, done)  # type: ignore[union-attr]
         raise
     return _collect(points, systems, chunks, done)
 
 
-def _run(jobs: Any, keep: Any, executor: Executor | None, total: int, *, progress: bool) -> None:
+def _run(jobs: Any, keep: Any, executor: Executor | None, *, progress: bool) -> None:
     """Run the jobs that are left; a broken pool of our own is replaced, a broken foreign one is an error."""
     with ExitStack() as stack:
         bar = None
         if progress:
             from tqdm import tqdm
 
-            bar = stack.enter_context(tqdm(total=total, unit="start"))
+            bar = stack.enter_context(tqdm(total=sum(len(job[3]) for job in jobs().values()), unit="start"))
         for attempt in range(RESTARTS + 1):
             left = jobs()
             if not left:
                 return
             own = _Pool() if executor is None else None
-            futures: dict[Future[list[Packed]], int] = {}
+            futures: dict[Future[_Solved], int] = {}
             try:
                 pool = executor if own is None else own.executor
                 assert pool is not None
                 futures = {pool.submit(_solve_chunk, *job): k for k, job in left.items()}
                 for future in as_completed(futures):
-                    packed = future.result()
-                    keep(futures[future], packed)
-                    del futures[future]  # only now: an interrupt may fall into the write
+                    keep(futures[future], future.result())
+                    k = futures.pop(future)  # only now: an interrupt may fall into the write
                     if bar is not None:
-                        bar.update(len(packed))
+                        bar.update(len(left[k][3]))
             except BrokenExecutor as error:
                 if own is None or attempt == RESTARTS:
                     raise FilippovError(
@@ -277,9 +303,9 @@ def _solve_chunk(
     points: Matrix,
     indices: list[int],
     options: dict[str, Any],
-) -> list[Packed]:
+) -> _Solved:
     """Solve a chunk of starts where the executor runs it; return arrays, which any executor can carry."""
-    packed = []
+    packed: list[Packed] = []
     for position, (index, point) in enumerate(zip(indices, points, strict=True)):
         if _stopping is not None and _stopping.is_set():
             raise _StoppedError
@@ -291,30 +317,16 @@ def _solve_chunk(
             arrays = {} if part is None else pack_trajectory(part)
             arrays["failure"] = np.array(json.dumps([index, type(error).__name__, str(error)]))
             packed.append(arrays)
-    return packed
+    return _Solved.of(packed)
 
 
 def _collect(
-    points: Matrix, systems: list[System], chunks: list[range], done: dict[int, list[Packed]]
+    points: Matrix, systems: list[System], chunks: list[range], done: dict[int, _Solved]
 ) -> Ensemble:
     """Put results in order; a start that was not come to has no trajectory and no failure."""
-    trajectories: list[Trajectory | None] = [None] * len(points)
-    failures = []
-    for k, packed in sorted(done.items()):
-        for i, arrays in zip(chunks[k], packed, strict=True):
-            trajectories[i], failure = _unpack(arrays, systems[i])
-            failures += [] if failure is None else [failure]
-    return Ensemble(points, trajectories, failures)
-
-
-def _unpack(arrays: Packed, system: System) -> tuple[Trajectory | None, Failure | None]:
-    failure = None
-    if "failure" in arrays:
-        index, error, message = json.loads(str(arrays["failure"]))
-        failure = Failure(int(index), str(error), str(message))
-    elif "header" not in arrays:
-        raise InvalidInputError("neither a trajectory nor a failure")
-    return unpack_trajectory(arrays, system) if "header" in arrays else None, failure
+    in_order = sorted(done.items())
+    paths = PackedPaths(systems, {chunks[k]: solved.parcel for k, solved in in_order})
+    return Ensemble(points, paths, [failure for _, solved in in_order for failure in solved.failures])
 
 
 def _check_picklable(system: Any, options: dict[str, Any]) -> None:
@@ -353,7 +365,7 @@ class _Folder:
             self._file(k), {f"{i}/{name}": a for i, arrays in enumerate(packed) for name, a in arrays.items()}
         )
 
-    def read(self, k: int, systems: list[System]) -> list[Packed] | None:
+    def read(self, k: int, systems: list[System]) -> _Solved | None:
         """Return a chunk of as many starts as there are systems, or None where it has to be computed (again)."""
         try:
             stored = read_npz(self._file(k), "folder must hold chunks")
@@ -361,8 +373,10 @@ class _Folder:
             for key, array in stored.items():
                 index, name = key.split("/", 1)
                 packed[int(index)][name] = array
+            solved = _Solved.of(packed)
             for arrays, system in zip(packed, systems, strict=True):
-                _unpack(arrays, system)
+                if "header" in arrays:
+                    unpack_trajectory(arrays, system)
         except (ValueError, IndexError, TypeError, RecursionError):
             return None  # missing, cut off by a kill, or of another version: compute it again
-        return packed
+        return solved

@@ -11,6 +11,8 @@ The lines run in a time s of their own, in which few of them change at a switch;
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
+from filippov.cursor import Cursor
 from filippov.pieces import Piece
 from filippov.switching import Mode
 
@@ -157,7 +160,7 @@ class Ledger:
         self._checkpoints = [lines.copy()]
         self._since = 0
         self._limit = lines.x.nbytes + lines.s.nbytes + lines.v.nbytes + lines.sides.nbytes
-        self._cursor: tuple[int, Lines] | None = None
+        self._cursor: Cursor[tuple[int, Lines]] = Cursor()
 
     @property
     def last(self) -> int:
@@ -194,32 +197,33 @@ class Ledger:
             self._since = 0
         return self.last
 
-    def lines(self, number: int) -> Lines:
-        """Return the lines after entry `number`, to be read only, before the next call."""
+    @contextmanager
+    def lines(self, number: int) -> Iterator[Lines]:
+        """Lend the lines after entry `number`, to be read only."""
         if number == self.last:
-            return self.head
+            yield self.head
+            return
         nearest = bisect_right(self._marks, number) - 1
-        if self._cursor is None or not self._marks[nearest] <= self._cursor[0] <= number:
-            self._cursor = (self._marks[nearest], self._checkpoints[nearest].copy())
-        reached, lines = self._cursor
-        self._cursor = None  # should what follows be interrupted, the lines are no longer what they were
-        for entry in self.entries[reached:number]:
-            lines.apply(entry)
-        self._cursor = (number, lines)
-        return lines
+        with self._cursor:
+            place = self._cursor.take()
+            if place is None or not self._marks[nearest] <= place[0] <= number:
+                place = (self._marks[nearest], self._checkpoints[nearest].copy())
+            reached, lines = place
+            for entry in self.entries[reached:number]:
+                lines.apply(entry)
+            self._cursor.put((number, lines))
+            yield lines
 
     def state(self, number: int, t: float) -> Vector:
         """Return a fresh copy of the state at t on the lines of entry `number`, (n,)."""
-        return self.lines(number).at(self.clock(number).own_at(t))
+        with self.lines(number) as lines:
+            return lines.at(self.clock(number).own_at(t))
 
     def velocity(self, number: int) -> Vector:
         """Return a fresh copy of the velocity dx/dt on the lines of entry `number`, (n,)."""
-        velocity: Vector = self.lines(number).v / self.clock(number).lapse
+        with self.lines(number) as lines:
+            velocity: Vector = lines.v / self.clock(number).lapse
         return velocity
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave the cursor out."""
-        return {**self.__dict__, "_cursor": None}
 
 
 @dataclass(frozen=True)
@@ -253,9 +257,9 @@ class LedgerPiece(Piece):
 
     def state(self, t: Vector) -> Matrix:
         """Return x at times t (m,), shape (n, m)."""
-        lines = self.ledger.lines(self.number)
         own = self.ledger.clock(self.number).own_at(np.atleast_1d(np.asarray(t, dtype=np.float64)))
-        states: Matrix = lines.x[:, None] + (own - lines.s[:, None]) * lines.v[:, None]
+        with self.ledger.lines(self.number) as lines:
+            states: Matrix = lines.x[:, None] + (own - lines.s[:, None]) * lines.v[:, None]
         return states
 
     def velocity(self, t: Vector) -> Matrix:
@@ -287,7 +291,8 @@ class LedgerMode(Mode):
     @property
     def sides(self) -> NDArray[np.int8]:
         """-1 or +1 for the side of each surface, 0 while sliding on it, (m,)."""
-        sides = self.ledger.lines(self.number).sides.copy()
+        with self.ledger.lines(self.number) as lines:
+            sides = lines.sides.copy()
         sides.flags.writeable = False
         return sides
 

@@ -284,6 +284,8 @@ class _Run:
 
         self._close_segment()
         motion = self.motion
+        if motion is not None and motion.remark:
+            message = f"{message}; {motion.remark}"
         return Trajectory(
             segments=self.segments,
             switches=self.switches,

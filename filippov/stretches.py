@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
+from filippov.cursor import Cursor
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pieces import LinearPiece, Piece
 from filippov.system import Motion, System
@@ -94,7 +95,7 @@ class StretchSource:
 
     def __init__(self, system: System | None, t: float, x: Vector, t_end: float) -> None:
         self.system, self.t, self.x, self.t_end = system, t, x, t_end
-        self._motion: StretchMotion | None = None
+        self._motion: Cursor[StretchMotion] = Cursor()
 
     def motion(self) -> StretchMotion:
         """Return a motion of the system.
@@ -104,24 +105,26 @@ class StretchSource:
         InvalidInputError
             If there is no system, or it is not of the kind that has stretches.
         """
-        if self._motion is None:
-            if self.system is None:
-                raise InvalidInputError(
-                    "system must be given when this trajectory is loaded: its file holds seeds that the states in between are "
-                    "run again from, got None"
-                )
-            motion = self.system.motion(self.t, self.x, self.t_end, 1e-8, 1e-10)
-            if not isinstance(motion, StretchMotion):
-                raise InvalidInputError(
-                    "system must be the one that the trajectory was computed from, got one whose paths have no stretches: "
-                    f"{type(self.system).__name__}"
-                )
-            self._motion = motion
-        return self._motion
+        with self._motion:
+            motion = self._motion.take()
+            if motion is None:
+                motion = self._begin()
+            self._motion.put(motion)
+        return motion
 
-    def __getstate__(self) -> dict[str, object]:
-        """Leave the motion out."""
-        return {**self.__dict__, "_motion": None}
+    def _begin(self) -> StretchMotion:
+        if self.system is None:
+            raise InvalidInputError(
+                "system must be given when this trajectory is loaded: its file holds seeds that the states in between are "
+                "run again from, got None"
+            )
+        motion = self.system.motion(self.t, self.x, self.t_end, 1e-8, 1e-10)
+        if not isinstance(motion, StretchMotion):
+            raise InvalidInputError(
+                "system must be the one that the trajectory was computed from, got one whose paths have no stretches: "
+                f"{type(self.system).__name__}"
+            )
+        return motion
 
 
 class StoredStretch(Stretch):
@@ -194,8 +197,9 @@ class StretchPiece(Piece):
         self._line = None
 
     def _derived(self) -> Piece:
-        if self._line is not None:
-            return self._line
+        line = self._line
+        if line is not None:
+            return line
         line = self.stretch.piece(self.number)
         if not abs(line.t0 - self.t0) <= SAME_RUN * max(abs(line.t0), abs(self.t0)):
             raise FilippovError(

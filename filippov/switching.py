@@ -73,7 +73,8 @@ class Switch:
         State at the switch, read-only. Given as a callable without arguments it is derived anew whenever it is asked for, to
         the same bits: a long path in many dimensions need not keep a state for each of its switches.
     kind : str
-        "crossing" (some sides change, what is slid on does not), "sliding-entry" (from no sliding to sliding),
+        "crossing" (some sides change, what is slid on does not: a switching function that changes its sign is an event of the
+        mode whether or not the field jumps there), "sliding-entry" (from no sliding to sliding),
         "sliding-exit" (from sliding to none), "sliding-change" (between two sliding modes), "arrival" (an
         equilibrium reached in finite time), "tangency" (a surface is touched and left again on the side it
         came from while the field changes), or "nonunique" (several solutions leave; one was chosen on request).

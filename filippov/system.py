@@ -76,6 +76,8 @@ class Motion(ABC):
         Whether switches can accumulate; then `jump` is there to go past the accumulation.
     nfev, njev : int
         Evaluations of the field or gradient, and of its derivative, so far.
+    remark : str
+        What it could not make sure of so far; the trajectory's message says it.
     """
 
     t: float
@@ -89,6 +91,11 @@ class Motion(ABC):
     @abstractmethod
     def candidates(self) -> Sequence[Candidate]:
         """Return every way in which a solution can leave the present point; more than one is nonuniqueness."""
+
+    @property
+    def remark(self) -> str:
+        """Return what the motion could not make sure of so far, in one line."""
+        return ""
 
     def place(self) -> Vector | Callable[[], Vector]:
         """Return x for the record of a switch: a copy, or a callable that derives it whenever it is asked for."""

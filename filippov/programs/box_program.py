@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.tableau import SelectionError, Tableau, symmetric_product
+from filippov.programs.tableau import SelectionError, Tableau, some_of, symmetric_product
 from filippov.rounding import EPS, absolute_row_sums, largest_by_row
 
 __all__ = ["BoxProgram"]
@@ -32,6 +32,9 @@ ROUNDS = 50
 
 SMALL_CORRECTION = 1e-8
 """A correction by a tableau that is wrong by this share of v leaves its square: rounding. Larger ones are looked at again."""
+
+OUTSIDE = 1e-9
+"""Bounds are of size one (velocities) or the simplex's; this is far above rounding at condition 1e6."""
 
 
 class BoxProgram:
@@ -179,21 +182,28 @@ class BoxProgram:
         SelectionError
             If the signs are not right after pivoting from a fresh factor either.
         """
-        attempts = 3 if self.delayed else 2
+        attempts = 4 if self.delayed else 3
         for attempt in range(attempts):
             self._relax_violations()
-            if attempt > 0 or not self.delayed or self.tableau.due:
+            refined = attempt > 0 or not self.delayed or self.tableau.due
+            if refined:
                 self.refine()
             error = self.multiplier_error()
             self._absorb_degenerate(error)
-            if not self.violations(4.0 * error).size and self._bounds_hold(error):
+            wrong = self._wrong(error)
+            if not wrong.size:
                 return
             # Held pivots are refined before anything dearer is done about them.
             if attempt == attempts - 2:
                 self.refactor()
+            if refined:
+                self._release_outside()
+        inverse = float(np.max(-self.tableau.diagonal, where=self.basis, initial=0.0))
+        size = float(np.max(self._row_sums, where=self.basis, initial=0.0))
         raise SelectionError(
-            f"the selection's sign conditions fail at coordinates {self.violations(self.multiplier_error()).tolist()}: "
-            "its curvature matrix is not positive definite to working precision"
+            f"the selection's sign conditions fail at coordinates {some_of(wrong)}: its curvature matrix on the "
+            f"{np.count_nonzero(self.basis)} coordinates slid on is not positive definite to working precision "
+            f"(condition about {size * inverse:.0e})"
         )
 
     def _relax_violations(self) -> None:
@@ -211,15 +221,32 @@ class BoxProgram:
             if not self.bordered:
                 return
 
-    def _bounds_hold(self, error: Vector) -> bool:
-        # The bounds are of size one (velocities) or the simplex's; 1e-9 is far above rounding at condition 1e6.
-        outside = np.maximum(self.v - self.upper, self.lower - self.v)
-        if outside.max() > 1e-9 and (outside > 1e-9 * (1.0 + np.abs(self.v)))[self.basis].any():
-            return False
+    def _wrong(self, error: Vector) -> NDArray[np.intp]:
+        """Return the coordinates at which a condition of the solution fails; none if it is one."""
         # A coordinate outside the basis sits at a bound, unless its direction costs no curvature at all.
         held = self._held()
-        loose = held[outside[held] < 0.0]
-        return bool((np.abs(self.w[loose]) <= error[loose]).all())
+        loose = held[(self.v[held] < self.upper[held]) & (self.v[held] > self.lower[held])]
+        loose = loose[np.abs(self.w[loose]) > error[loose]]
+        found = [part for part in (self.violations(4.0 * error), self._outside(), loose) if part.size]
+        return np.concatenate(found) if found else held[:0]
+
+    def _outside(self) -> NDArray[np.intp]:
+        """Return the coordinates of the basis that are beyond a bound."""
+        outside = np.maximum(self.v - self.upper, self.lower - self.v)
+        if outside.max() <= OUTSIDE:
+            return np.empty(0, dtype=np.intp)
+        return np.flatnonzero((outside > OUTSIDE * (1.0 + np.abs(self.v))) & self.basis)
+
+    def _release_outside(self) -> None:
+        """Put what is beyond a bound onto it, and out of the basis: a velocity is known to rounding times the condition only.
+
+        The multiplier that it has then is what decides: where it is zero to rounding the coordinate slides, at its bound.
+        """
+        while (outside := self._outside()).size:
+            self.v[outside] = np.clip(self.v, self.lower, self.upper)[outside]
+            for k in outside:
+                self.tableau.pivot(int(k))
+            self.refine()
 
     def _absorb_degenerate(self, error: Vector) -> None:
         """Take members at a bound with zero multiplier into the basis: they stay on their surface (they slide)."""
@@ -245,7 +272,9 @@ class BoxProgram:
             sense = -1.0 if self.w[j] > 0 else 1.0
             if not self._relax_once(j, sense, column, waiting, tolerance):
                 return
-        raise SelectionError(f"pivoting on coordinate {j} does not end")
+        raise SelectionError(
+            f"pivoting on coordinate {j} does not end: the curvature matrix is not positive definite to working precision"
+        )
 
     def _relax_once(
         self, j: int, sense: float, column: Vector, waiting: NDArray[np.bool_], tolerance: Vector
@@ -257,7 +286,7 @@ class BoxProgram:
         rate = np.where(self.basis, column, 0.0)
         room = np.where(rate > 0.0, self.upper, self.lower)
         room -= self.v
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # beyond all numbers is never
             room /= rate
         np.maximum(room, 0.0, out=room)
         room[rate == 0.0] = np.inf
@@ -320,6 +349,7 @@ class BoxProgram:
         # What costs no curvature has no drift either, only rounding, and could not be pivoted.
         closing &= self.costs(held)
         reach = np.full(held.size, np.inf)
-        reach[closing] = np.maximum(-w[closing] / drift[closing], 0.0)
+        with np.errstate(over="ignore"):
+            reach[closing] = np.maximum(-w[closing] / drift[closing], 0.0)
         first = int(reach.argmin())
         return int(held[first]), float(reach[first])

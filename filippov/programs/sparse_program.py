@@ -13,15 +13,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Vector
+from filippov.arguments import Indices, Vector
 from filippov.programs.bordered_factor import BorderedFactor, SparseRows
 from filippov.programs.sparse_factor import positive_factor
-from filippov.programs.tableau import SelectionError
+from filippov.programs.tableau import SelectionError, some_of
 from filippov.rounding import EPS
 
 __all__ = ["SparseBoxProgram"]
-
-Indices = NDArray[np.intp]
 
 BLOCK = 16
 """With more wrong signs than this at one time whole blocks of coordinates are exchanged before one is relaxed after the other."""
@@ -109,12 +107,14 @@ class SparseBoxProgram:
                 self._relax(j, waiting)
             touched, changed = self._refine()
             self._absorb_degenerate()
-            pending = self._violations()
-            if not pending.size and self._within_bounds(touched):
+            pending, outside = self._violations(), self._outside(touched)
+            if not pending.size and not outside.size:
                 return touched, changed, self._held
+            if outside.size:
+                pending = self._release(outside)
         raise SelectionError(
-            f"the selection's sign conditions fail at coordinates {pending.tolist()}: its curvature matrix is not positive "
-            "definite to working precision"
+            f"the selection's sign conditions fail at coordinates {some_of(np.union1d(pending, outside))}: its curvature matrix on "
+            f"the {self.count} coordinates slid on is not positive definite to working precision"
         )
 
     def _prove_definite(self, held: Indices) -> None:
@@ -140,7 +140,8 @@ class SparseBoxProgram:
         if not definite:
             raise SelectionError(
                 f"the curvature on the {self.count + held.size} coordinates at their surfaces is not positive definite: several "
-                "solutions may leave here, which only a dense Q is searched for"
+                f"solutions may leave here, which only a dense Q is searched for; coordinates {some_of(held)} are in question: "
+                "give Q.toarray(), or Q with something added to its diagonal"
             )
 
     def _violations(self) -> Indices:
@@ -150,11 +151,21 @@ class SparseBoxProgram:
         at_upper = v >= self.upper[held]
         return held[(at_upper & (w > tolerance)) | (~at_upper & (w < -tolerance))]
 
-    def _within_bounds(self, touched: Indices) -> bool:
+    def _outside(self, touched: Indices) -> Indices:
+        """Return the coordinates of the basis that are beyond a bound."""
         # Velocities are of the size of their bounds; 1e-9 is far above rounding at condition 1e6.
         slack = 1e-9 * self._largest
         v = self.v[touched]
-        return bool(np.all((v >= self.lower[touched] - slack) & (v <= self.upper[touched] + slack)))
+        outside = (v < self.lower[touched] - slack) | (v > self.upper[touched] + slack)
+        return touched[outside & self.basis[touched]]
+
+    def _release(self, outside: Indices) -> Indices:
+        """Put what is beyond a bound onto it, as `BoxProgram` does: rounding has carried it there; return the wrong signs then."""
+        for i in outside.tolist():
+            self._leave(i, float(min(max(self.v[i], self.lower[i]), self.upper[i])))
+        self._touched.append(outside)
+        self._refine()
+        return self._violations()
 
     def _enter(self, j: int) -> None:
         self.factor.enter(j)
@@ -209,7 +220,9 @@ class SparseBoxProgram:
                 return
             if not self._relax_once(j, -1.0 if self.w[j] > 0 else 1.0, waiting):
                 return
-        raise SelectionError(f"pivoting on coordinate {j} does not end")
+        raise SelectionError(
+            f"pivoting on coordinate {j} does not end: the curvature matrix is not positive definite to working precision"
+        )
 
     def _relax_once(self, j: int, sense: float, waiting: set[int]) -> bool:
         """Move v_j to the next event along its column; return whether j is still at neither end."""

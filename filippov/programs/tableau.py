@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg.blas import dgemv, dsymv, dsyr, dsyrk
 from scipy.linalg.lapack import dgetrf, dgetri, dgetri_lwork
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Indices, Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.slabs import row_slabs, symmetrize
 
-__all__ = ["SelectionError", "Tableau", "symmetric_product"]
+__all__ = ["SelectionError", "Tableau", "some_of", "symmetric_product"]
 
 HELD_FROM = 100
 """Pivots are held back from this many coordinates on (`benchmarks/pivot_crossover.py`)."""
@@ -30,6 +30,12 @@ SPARE = 16
 
 class SelectionError(FilippovError):
     """The selection problem could not be solved to its optimality conditions."""
+
+
+def some_of(coordinates: Indices) -> str:
+    """Return the first few of many coordinates, and how many there are, for a message."""
+    first = ", ".join(str(int(j)) for j in coordinates[:8])
+    return f"[{first}, ...] ({coordinates.size})" if coordinates.size > 8 else f"[{first}]"
 
 
 def symmetric_product(K: Matrix, v: Vector) -> Vector:

@@ -26,9 +26,9 @@ from filippov.trajectory import Trajectory
 
 __all__ = ["load_trajectory", "pack_trajectory", "save_trajectory", "unpack_trajectory"]
 
-FORMAT = "filippov-trajectory-2"
-READ = ("filippov-trajectory-1", FORMAT)
-"""Formats that can be read: the first had neither version nor digest."""
+FORMAT = "filippov-trajectory-3"
+READ = ("filippov-trajectory-1", "filippov-trajectory-2", FORMAT)
+"""Formats that can be read: the first had neither version nor digest; in the second, early ledgers had no clocks."""
 
 SERIES_TOLERANCE = 1e-14
 """Relative size of the last Chebyshev coefficient kept: curved pieces are stored to rounding."""
@@ -167,6 +167,10 @@ def _header(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
     if written not in READ:
         raise InvalidInputError(
             f"it is of the format {ascii(written)[:60]}, and this version of filippov reads {', '.join(READ)}"
+        )
+    if written != FORMAT and "ledger_t" in arrays and "ledger_own" not in arrays:
+        raise InvalidInputError(
+            f"it is of an early {written}, whose ledger has no clocks: solve again and save"
         )
     check_layout(header, arrays)
     return dict(header)

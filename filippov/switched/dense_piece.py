@@ -6,13 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
 from filippov.pieces import Piece
 from filippov.rounding import EPS
 from filippov.switched.regime import Regime
 
-__all__ = ["DensePiece", "project"]
+__all__ = ["DensePiece", "all_settled", "settled"]
+
+INDEPENDENT = 1e-8
+"""Gradients that span less than this are not multiplied with each other."""
+
+MOST_STEPS = 8
+"""Steps towards the surfaces; one or two, as a rule."""
 
 
 class DensePiece(Piece):
@@ -45,10 +52,7 @@ class DensePiece(Piece):
         if within.any():
             if self._interpolant is None:
                 self._interpolant = self._step()
-            states[:, within] = self._interpolant(times[within])
-            if self._regime.members.size:
-                for k in within.nonzero()[0].tolist():
-                    states[:, k] = project(self._regime, float(times[k]), states[:, k].copy())
+            states[:, within] = all_settled(self._regime, times[within], self._interpolant(times[within]))
         states[:, times == t0], states[:, times == t1] = x0[:, None], x1[:, None]
         return states
 
@@ -62,19 +66,76 @@ class DensePiece(Piece):
         return np.stack(velocities, axis=1)
 
 
-def project(regime: Regime, t: float, x: Vector) -> Vector:
-    """Return x moved onto the surfaces of a regime by Gauss-Newton steps, until they no longer come nearer."""
-    h = regime.constraints(t, x)
-    if not h.size or not h.any():
+def settled(regime: Regime, t: float, x: Vector) -> Vector:
+    """Return a state moved onto the surfaces of a regime; the same array where it lies on them.
+
+    By Newton's steps of least norm, all with the gradients at the start (the way is short), until the functions are
+    rounding or come no nearer to zero.
+    """
+    if not regime.mode.codimension:
         return x
-    for _ in range(8):
-        J = regime.constraint_jacobian(t, x)
-        step = J.T @ (h / (J @ J.T)[0, 0]) if h.size == 1 else np.linalg.lstsq(J, h, rcond=1e-12)[0]
-        nearer = x - step
-        h_nearer = regime.constraints(t, nearer)
-        if not np.max(np.abs(h_nearer)) < np.max(np.abs(h)):
+    h = regime.kept(regime.surfaces(t, x))
+    far = max(map(abs, h.tolist()))
+    if far == 0.0:
+        return x
+    J = regime.kept(regime.surfaces.jacobian(t, x))
+    rounding = EPS * float(np.abs(J).dot(np.abs(x)).max())
+    inverse = _least_inverse(J)
+    for _ in range(MOST_STEPS):
+        nearer = x - inverse.dot(h)
+        h = regime.kept(regime.surfaces(t, nearer))
+        far_nearer = max(map(abs, h.tolist()))
+        if not far_nearer < far:
             break
-        x, h = nearer, h_nearer
-        if np.max(np.abs(step)) <= 4.0 * EPS * max(1.0, float(np.max(np.abs(x)))):
+        x, far = nearer, far_nearer
+        if far <= rounding:
             break
     return x
+
+
+def all_settled(regime: Regime, times: Vector, states: Matrix) -> Matrix:
+    """Return states (n, k) at times (k,), each moved onto the surfaces of a regime as by `settled`."""
+    if not regime.mode.codimension:
+        return states
+    h = regime.kept(regime.surfaces.along(times, states))
+    J = np.moveaxis(regime.kept(regime.surfaces.jacobian_along(times, states)), 1, 0)
+    far = np.abs(h).max(axis=0)
+    rounding = EPS * np.matmul(np.abs(J), np.abs(states.T)[:, :, None])[:, :, 0].max(axis=1)
+    for _ in range(MOST_STEPS):
+        if not (far > rounding).any():
+            break
+        nearer = states - _least_steps(J, h)
+        h_nearer = regime.kept(regime.surfaces.along(times, nearer))
+        far_nearer = np.abs(h_nearer).max(axis=0)
+        better = far_nearer < far
+        if not better.any():
+            break
+        states, h = np.where(better, nearer, states), np.where(better, h_nearer, h)
+        far = np.minimum(far, far_nearer)
+    return states
+
+
+def _least_inverse(J: Matrix) -> Matrix:
+    """Return the pseudo-inverse of gradients J (codimension, n), (n, codimension); one and two gradients without an SVD."""
+    if len(J) == 1:
+        return J.T / float(J[0].dot(J[0]))
+    if len(J) == 2:
+        (a, b), (_, d) = J.dot(J.T).tolist()
+        determinant = a * d - b * b
+        if determinant > INDEPENDENT * a * d:
+            return J.T.dot(np.array([[d, -b], [-b, a]])) / determinant
+    return np.asarray(np.linalg.pinv(J, rcond=1e-12))
+
+
+def _least_steps(J: NDArray[np.float64], h: Matrix) -> Matrix:
+    """Return the steps of least norm, (n, k), that change functions of gradients J (k, codimension, n) by h (codimension, k)."""
+    if len(h) == 1:
+        gradients = J[:, 0, :]
+        return np.asarray(gradients.T * (h / (gradients * gradients).sum(axis=1)))
+    normal = J @ np.moveaxis(J, 1, 2)
+    # The squared volume that unit gradients span: where it is small, products of gradients have lost too much.
+    spread = np.linalg.det(normal) / np.prod(np.diagonal(normal, axis1=1, axis2=2), axis=1)
+    if spread.min() > INDEPENDENT:
+        shares = np.linalg.solve(normal, h.T[:, :, None])
+        return np.asarray((np.moveaxis(J, 1, 2) @ shares)[:, :, 0].T)
+    return np.array([np.linalg.lstsq(a, b, rcond=1e-12)[0] for a, b in zip(J, h.T, strict=True)]).T

@@ -114,10 +114,6 @@ class FaceRegime(SignRegime):
         """Return the velocity for an integrator's stages."""
         return Regime.stage_function(self, trace)
 
-    def constraints(self, t: float, x: Vector) -> Vector:
-        """Return h on the basis of the surfaces slid on."""
-        return self.system.surfaces(t, x)[self.sliding.basis]
-
-    def constraint_jacobian(self, t: float, x: Vector) -> Matrix:
-        """Return dh/dx on the basis."""
-        return self.system.surfaces.jacobian(t, x)[self.sliding.basis]
+    def kept(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values on the basis of the surfaces slid on."""
+        return values[self.sliding.basis]

@@ -22,6 +22,9 @@ REACH = 2.0
 TERMS = 34
 """REACH^TERMS / TERMS! = 6e-29 of the first term: below rounding even after the growth exp(REACH) of the others."""
 
+KEPT_SIZE = 100_000
+"""Of matrices of at most this size all powers of the series are kept: 27 MB."""
+
 
 class PiecewiseAffine(Relay):
     """A relay system with constant matrices: its motion between switches is a matrix exponential.
@@ -109,6 +112,10 @@ class PiecewiseAffine(Relay):
 class _AffineMotion(RungeKuttaMotion):
     """The engine's stepping with exact steps."""
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._series: dict[bytes, _ExponentialSeries] = {}
+
     def _new_solver(
         self,
         role: str,
@@ -120,7 +127,47 @@ class _AffineMotion(RungeKuttaMotion):
         first: float | None,
     ) -> Any:
         assert isinstance(self.system, PiecewiseAffine)
-        return _SeriesSolver(*self.system.affine_field(regime), t, x, t_bound)
+        A, b = self.system.affine_field(regime)
+        slid_on = regime.members.tobytes()  # the other surfaces change b only
+        series = self._series.get(slid_on)
+        if series is None:
+            series = self._series[slid_on] = _ExponentialSeries(A)
+        return _SeriesSolver(series, b, t, x, t_bound)
+
+
+class _ExponentialSeries:
+    """The terms of the exponential series of one matrix, to be multiplied with velocities.
+
+    Attributes
+    ----------
+    A : (n, n) array
+    reach : float
+        The longest step.
+    """
+
+    def __init__(self, A: Matrix) -> None:
+        self.A = A
+        norm = float(np.abs(A).sum(axis=0).max())
+        self.reach = REACH / norm if norm > 0 else np.inf
+        self._unit = self.reach if norm > 0 else 1.0
+        scaled = self._unit * A if norm > 0 else A
+        self._powers: Matrix | None = None
+        if A.size <= KEPT_SIZE:
+            powers = [self._unit * np.eye(len(A))]
+            for k in range(2, TERMS + 1):
+                powers.append((scaled @ powers[-1]) / k)
+            self._powers = np.concatenate(powers)
+        self._scaled = scaled
+
+    def of(self, t: float, x: Vector, v: Vector) -> _Series:
+        """Return the solution that leaves x at t with velocity v."""
+        if self._powers is not None:
+            return _Series(t, x, self._unit, self._powers.dot(v).reshape(TERMS, v.size))
+        terms = np.empty((TERMS, v.size))
+        terms[0] = self._unit * v
+        for k in range(1, TERMS):
+            terms[k] = self._scaled.dot(terms[k - 1]) / (k + 1)
+        return _Series(t, x, self._unit, terms)
 
 
 class _SeriesSolver:
@@ -129,21 +176,22 @@ class _SeriesSolver:
     evaluations = 0
     undefined = None
 
-    def __init__(self, A: Matrix, b: Vector, t: float, x: Vector, t_bound: float) -> None:
-        self._A, self._b, self.t, self.y, self._t_bound = A, b, t, x, t_bound
-        norm = float(np.abs(A).sum(axis=0).max())
-        self._reach = REACH / norm if norm > 0 else np.inf
-        self.f = A @ x + b
+    def __init__(self, series: _ExponentialSeries, b: Vector, t: float, x: Vector, t_bound: float) -> None:
+        self._series, self._b, self.t, self.y, self.t_bound = series, b, t, x, t_bound
+        self.t_old: float | None = None
+        self.h_abs = series.reach
+        self.f = series.A.dot(x) + b
         self.status = "running"
         self._output: _Series | None = None
 
     def step(self) -> None:
-        left = self._t_bound - self.t
-        arrives = left <= self._reach * (1.0 + 1e-12)  # a step taken again must be one step again
-        self._output = _Series(self._A, self.t, self.y, self._A @ self.y + self._b)
-        self.t = self._t_bound if arrives else self.t + self._reach
+        A, t, step = self._series.A, self.t, min(self.h_abs, self._series.reach)
+        arrives = self.t_bound - t <= step * (1.0 + 1e-12)  # a step taken again must be one step again
+        self._output = self._series.of(t, self.y, A.dot(self.y) + self._b)
+        self.t_old, self.t = t, self.t_bound if arrives else t + step
         self.y = self._output(self.t)
-        self.f = self._A @ self.y + self._b
+        self.f = A.dot(self.y) + self._b
+        self.h_abs = self._series.reach
         self.status = "finished" if arrives else "running"
 
     def interpolant(self) -> _Series:
@@ -152,23 +200,16 @@ class _SeriesSolver:
 
 
 class _Series:
-    """x0 + sum_k s^k/k! A^(k-1) v0."""
+    """x + sum_k terms_k ((t - t0) / unit)^k."""
 
-    def __init__(self, A: Matrix, t0: float, x0: Vector, v0: Vector) -> None:
-        self._t0, self._x0 = t0, x0
-        terms = [v0]
-        for k in range(2, TERMS + 1):
-            term = A @ terms[-1] / k
-            if not term.any():
-                break
-            terms.append(term)
-        self._terms = terms
+    def __init__(self, t0: float, x: Vector, unit: float, terms: Matrix) -> None:
+        self._t0, self._x, self._unit, self._terms = t0, x, unit, terms
 
-    def __call__(self, t: float | Vector) -> Vector | Matrix:
-        """Return x at a time, (n,), or at times (m,), (n, m)."""
-        s = np.asarray(t) - self._t0
-        total = np.zeros((self._x0.size, *s.shape))
-        shape = (-1, *(1,) * s.ndim)
-        for term in reversed(self._terms):
-            total = (total + term.reshape(shape)) * s
-        return np.asarray(self._x0.reshape(shape) + total)
+    def __call__(self, times: float | Vector) -> Vector | Matrix:
+        """Return the state (n,) at one time, or (n, m) at times (m,)."""
+        share = (times - self._t0) / self._unit
+        powers = np.empty((len(self._terms), *np.shape(share)))
+        powers[:] = share
+        # Not by BLAS, whose sums depend on how many times are asked for.
+        rise = np.einsum("k...,kn->...n", np.multiply.accumulate(powers), self._terms)
+        return np.asarray((self._x + rise).T)

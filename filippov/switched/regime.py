@@ -15,12 +15,22 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Vector
+from filippov.errors import FilippovError
 from filippov.rounding import EPS
+from filippov.switched.surfaces import Surfaces
 from filippov.switching import Mode
 from filippov.system import Candidate
 
-__all__ = ["Regime", "RegimeCandidate", "difference_step", "fold_weights", "guards_hold", "second_rates"]
+__all__ = [
+    "Regime",
+    "RegimeCandidate",
+    "difference_step",
+    "fold_weights",
+    "guards_hold",
+    "lasts",
+    "second_rates",
+]
 
 RATE_TOLERANCE = 1e-9
 """Rates of guards below this, relative to the sum of their absolute terms, are zero, and the next derivative decides:
@@ -28,6 +38,10 @@ far above the rounding of Jacobians by central differences (1e-11), far below a 
 
 BEND_TOLERANCE = 1e-5
 """The same for forward differences of rates: the rounding of a Jacobian over `difference_step`."""
+
+
+LOOK_AHEAD = 1e-2
+"""How far a regime is followed, as a share of the state over its speed, where no derivative that is looked at decides."""
 
 
 class Regime(ABC):
@@ -40,11 +54,14 @@ class Regime(ABC):
         The surfaces slid on; for tied regions also a lone active one.
     gap_surfaces : (k,) array of int
         The surface of each gap.
+    surfaces : Surfaces
+        The system's switching functions.
     """
 
     mode: Mode
     members: NDArray[np.intp]
     gap_surfaces: NDArray[np.intp]
+    surfaces: Surfaces
 
     @abstractmethod
     def evaluate(self, t: float, x: Vector) -> tuple[Vector, Vector]:
@@ -73,12 +90,11 @@ class Regime(ABC):
         """Return the derivatives of the gaps along velocity v (n,), shape (k,); of several velocities (j, n), shape (j, k)."""
 
     @abstractmethod
-    def constraints(self, t: float, x: Vector) -> Vector:
-        """Return the functions that vanish while sliding, (codimension,)."""
+    def kept(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return of values (m, ...) of the switching functions, or of their derivatives, those that vanish while sliding.
 
-    @abstractmethod
-    def constraint_jacobian(self, t: float, x: Vector) -> Matrix:
-        """Return their derivatives, (codimension, n)."""
+        Shape (codimension, ...): some of them, or combinations whose gradients are independent.
+        """
 
 
 @dataclass(frozen=True)
@@ -191,3 +207,28 @@ def guards_hold(
     if np.any(next_ones < -noise):
         return False
     return None if np.any(next_ones <= noise) else True
+
+
+def lasts(
+    candidate: RegimeCandidate, t: float, x: Vector, on: NDArray[np.bool_], closeness: float, speeds: Vector
+) -> bool:
+    """Say whether the guards of a regime hold along its own motion for a little while, by steps of the classical method.
+
+    For points where `guards_hold` leaves it open: a tangency of third order, whose first two derivatives vanish.
+    """
+    regime, size = candidate.regime, max(1.0, float(np.abs(x).max()))
+    ahead = LOOK_AHEAD * size / max(1.0, float(speeds.max(initial=0.0)))
+    touching = on[regime.gap_surfaces]
+    for h in (0.1 * ahead, ahead):
+        try:
+            first, _ = regime.evaluate(t, x)
+            second, _ = regime.evaluate(t + 0.5 * h, x + 0.5 * h * first)
+            third, _ = regime.evaluate(t + 0.5 * h, x + 0.5 * h * second)
+            fourth, _ = regime.evaluate(t + h, x + h * third)
+            end = x + (h / 6.0) * (first + 2.0 * (second + third) + fourth)
+            _, slacks = regime.evaluate(t + h, end)
+        except FilippovError:  # not even defined there
+            return False
+        if (slacks < -closeness).any() or (regime.gaps(t + h, end)[touching] < -64.0 * EPS * size).any():
+            return False
+    return True

@@ -9,6 +9,7 @@ again, exactly to the root, so that switching states have the full order of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from filippov.arguments import Vector, returned
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
-from filippov.switched.dense_piece import DensePiece, project
+from filippov.switched.dense_piece import DensePiece, settled
 from filippov.switched.guard_search import GuardedStep, Guards, rounding_of_gaps
 from filippov.switched.regime import Regime, RegimeCandidate
 from filippov.switched.stepping import EXPLICIT, stage_times, stepper
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "RungeKuttaMotion"]
 
 METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+
+MULTISTEP, FAR_BESIDE = ("BDF", "LSODA"), 4.0
+"""Methods that go on from their past, not from the state that a step ended in; to start them again costs dozens of short steps.
+They are left beside the surfaces that they slide on, where the sliding field is as good as on them, up to so many times the error
+of one step; the path is put onto the surfaces all the same."""
 
 NEGLIGIBLE_BEND = 1e-7
 """Corrections of a switching time below this share of the step are made along the velocity: the path bends by their square."""
@@ -48,6 +54,9 @@ near one are halved towards it until what is left is rounding."""
 LONGEST_TURN, SLOWEST_GROWTH = 2.5, 2.0
 """The next step may be so long that the guards' rates turn by this many radians, and always by this much longer than the last:
 what oscillates within a step is seen by `GuardedStep.followed` up to a good three radians, beyond that with luck."""
+
+LOOSE = 10.0
+"""LSODA's steps are bounded from its start on: it is started again once so many times longer ones would do."""
 
 ROOT_STEPS = 6
 """Corrections of a switching time by repeated steps; each squares the error."""
@@ -86,6 +95,7 @@ class RungeKuttaMotion(Motion):
         self._method, self._explicit = method, method in EXPLICIT
         self._trace: list[Sequence[float] | Vector] = []
         self._again: list[Sequence[float] | Vector] = []
+        self._asked: list[Sequence[float] | Vector] = []
         self._stages = stage_times(method) if self._explicit else []
         self.regime: Regime | None = None
         self._solver: Any = None
@@ -93,7 +103,9 @@ class RungeKuttaMotion(Motion):
         self._sides: NDArray[np.int8] | None = None
         self.on = system.touching(t, self.x, np.empty(0, dtype=np.intp))
         self._step_size: float | None = None
-        self._longest = np.inf
+        self._longest = self._bound = np.inf
+        self._velocity = _NOTHING
+        self._unfollowed: list[float] = []
         self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
 
     # -- the event loop's questions ---------------------------------------------------------------------------------
@@ -108,7 +120,7 @@ class RungeKuttaMotion(Motion):
         if candidate.regime is not self.regime:
             self._solver = None
         self.regime, self._sides = candidate.regime, candidate.mode.sides
-        self.x = project(self.regime, self.t, self.x)
+        self.x = settled(self.regime, self.t, self.x)
 
     def advance(self, t_bound: float) -> Piece | None:
         """Take one step, or the part of it up to the first guard that fails."""
@@ -121,29 +133,30 @@ class RungeKuttaMotion(Motion):
             return rest
         if self._solver is None:
             self._start(regime)
-        t0, x0, f0 = self.t, self.x, self._solver.f if self._explicit else None
+        t0, x0, f0 = self.t, self.x, self._velocity
         step = self._step(regime, t0, x0, f0)
         if step is None:
             return None
-        solver, dense = self._solver, None
+        solver, dense = self._solver, None if self._explicit else self._interpolant()  # theirs costs nothing
         t1, x1, after = step.t1, np.array(solver.y), step.after
         if step.suspicious:
             root = step.lone_root()
             if root is not None and (piece := self._switch_near(regime, t0, x0, f0, root)) is not None:
                 return piece
-            dense = self._interpolant()
+            if dense is None:
+                dense = self._interpolant()
             failure = step.first_failure(dense, rounding_of_gaps(x0))
             if failure is not None:
                 return self._switch_at(regime, t0, x0, f0, failure)
         self._step_size = t1 - t0
-        settled = project(regime, t1, x1)
-        if settled is not x1:
-            if hasattr(solver, "f"):
-                solver.y = settled  # what it knows of the field there moves by the drift only
-            else:
-                self._solver = None
-        self.t, self.x, self._guards = t1, settled, after
-        return DensePiece(regime, dense, t0, t1, x0, settled, lambda: self._dense_to(regime, t0, x0, f0, t1))
+        kept = settled(regime, t1, x1)
+        if kept is not x1:
+            if self._method not in MULTISTEP:
+                solver.y = kept  # what it knows of the field there moves by the drift only
+            elif np.abs(kept - x1).max() > FAR_BESIDE * (self.atol + self.rtol * np.abs(kept).max()):
+                self._solver = self._step_size = None
+        self.t, self.x, self._guards = t1, kept, after
+        return DensePiece(regime, dense, t0, t1, x0, kept, lambda: self._dense_to(regime, t0, x0, f0, t1))
 
     def jump(self, t: float, x: Vector, surfaces: tuple[int, ...]) -> None:
         """Go to a limit of switches; x is put onto all the surfaces involved if they meet nearby."""
@@ -152,13 +165,24 @@ class RungeKuttaMotion(Motion):
         self.on = self.system.touching(t, self.x, met)
         self._solver, self._step_size, self._longest, self.regime = None, None, np.inf, None
 
+    @property
+    def remark(self) -> str:
+        """Say in how many steps the guards could not be followed, and where first."""
+        if not self._unfollowed:
+            return ""
+        steps = "1 step" if len(self._unfollowed) == 1 else f"{len(self._unfollowed)} steps"
+        return (
+            f"in {steps}, the first at t = {self._unfollowed[0]:.9g}, the switching functions could not be followed "
+            "(a kink of theirs?): a switch may have been missed there"
+        )
+
     # -- stepping ----------------------------------------------------------------------------------------------------
 
-    def _step(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None) -> GuardedStep | None:
+    def _step(self, regime: Regime, t0: float, x0: Vector, f0: Vector) -> GuardedStep | None:
         """Take a step that is short enough for its guards to be followed; None where the integrator has failed."""
+        self._limit_step(regime, t0, x0, f0)
         for halvings in range(MOST_HALVINGS + 1):
             solver = self._solver
-            self._limit_step(solver)
             self._trace.clear()
             try:
                 message = solver.step()
@@ -169,29 +193,31 @@ class RungeKuttaMotion(Motion):
                 self._fail(regime, t0, x0, message)
                 return None
             t1 = float(solver.t)
-            after = self._look(regime, t1, solver.y, solver)
+            after, f1 = self._look(regime, t1, solver.y, solver)
             step = GuardedStep(regime, self._ask, t0, t1, self._guards, after, self._stages, self._trace)
-            if halvings == MOST_HALVINGS or step.followed(lambda: self._middle(t0, x0, f0)):
+            unbound = self._method == "LSODA" and t1 - t0 > 1.001 * self._longest
+            middle = partial(_middle, t0, x0, f0, t1, solver.y, f1)
+            followed = not unbound and step.followed(middle)
+            if followed or halvings == MOST_HALVINGS:
                 break
-            self._longest = 0.5 * (t1 - t0)
+            self._longest = min(self._longest, 0.5 * (t1 - t0))
             self._solver = self._new_solver("path", regime, t0, x0, f0, self.t_end, self._longest)
-        turning = max(step.turning, 1e-3)
+        if not followed:
+            self._unfollowed.append(t0)
+        self._velocity, turning = f1, max(step.turning if followed else 0.0, 1e-3)
         self._longest = (step.t1 - t0) * max(SLOWEST_GROWTH, LONGEST_TURN / turning)
         return step
 
-    def _limit_step(self, solver: Any) -> None:
-        """Bound the size of the next step, where a solver lets its own be bounded."""
-        if self._method in ("Radau", "BDF"):
-            solver.max_step = self._longest
-        elif hasattr(solver, "h_abs"):
-            solver.h_abs = min(solver.h_abs, self._longest)
-
-    def _middle(self, t0: float, x0: Vector, f0: Vector | None) -> Vector:
-        """Return the state halfway in the last step; from both ends where the velocities there are known."""
+    def _limit_step(self, regime: Regime, t0: float, x0: Vector, f0: Vector) -> None:
+        """Bound the size of the next step."""
         solver = self._solver
-        if f0 is None:
-            return np.asarray(solver.dense_output()(0.5 * (t0 + solver.t)))
-        return np.asarray(0.5 * (x0 + solver.y) + (0.125 * (solver.t - t0)) * (f0 - solver.f))
+        if self._method == "LSODA":
+            if self._longest > LOOSE * self._bound:
+                self._solver = self._new_solver("path", regime, t0, x0, f0, self.t_end, self._step_size)
+        elif self._method in ("Radau", "BDF"):
+            solver.max_step = self._longest
+        else:
+            solver.h_abs = min(solver.h_abs, self._longest)
 
     def _interpolant(self) -> Any:
         """Return the dense output of the last step."""
@@ -200,8 +226,9 @@ class RungeKuttaMotion(Motion):
     def _start(self, regime: Regime) -> None:
         velocity, slacks = regime.evaluate(self.t, self.x)
         self.nfev += 1
+        self._velocity = velocity
         self._guards = Guards(regime.gaps(self.t, self.x), regime.gap_rates(self.t, self.x, velocity), slacks)
-        self._field = regime.stage_function([])
+        self._field = regime.stage_function(self._asked)
         self._solver = self._new_solver("path", regime, self.t, self.x, velocity, self.t_end, self._step_size)
 
     def _new_solver(
@@ -222,8 +249,18 @@ class RungeKuttaMotion(Motion):
             from scipy import integrate
 
             solver_class = getattr(integrate, self._method)
+            longest = np.inf
+            if role == "path":
+                longest = self._bound = self._longest
             return solver_class(
-                self._counted(regime), t, x, t_bound, rtol=self.rtol, atol=self.atol, **options
+                self._counted(regime),
+                t,
+                x,
+                t_bound,
+                rtol=self.rtol,
+                atol=self.atol,
+                max_step=longest,
+                **options,
             )
         trace = {"path": self._trace, "again": self._again}.get(role, [])
         trace.clear()
@@ -244,8 +281,8 @@ class RungeKuttaMotion(Motion):
 
         return field
 
-    def _look(self, regime: Regime, t: float, x: Vector, solver: Any) -> Guards:
-        """Return the guards where a step has ended."""
+    def _look(self, regime: Regime, t: float, x: Vector, solver: Any) -> tuple[Guards, Vector]:
+        """Return guards and velocity where a step has ended."""
         if self._explicit:
             self.nfev += solver.evaluations
             solver.evaluations = 0
@@ -253,7 +290,7 @@ class RungeKuttaMotion(Motion):
         if not self._explicit or (not self._trace and self._guards[2].size):
             velocity, slacks = regime.evaluate(t, x)
             self.nfev += 1
-        return Guards(regime.gaps(t, x), regime.gap_rates(t, x, velocity), slacks)
+        return Guards(regime.gaps(t, x), regime.gap_rates(t, x, velocity), slacks), velocity
 
     def _repeat_checked(self, regime: Regime, t: float, x: Vector) -> None:
         """Take a step that raised once more with all that the user's functions return checked: that says which it was."""
@@ -275,9 +312,7 @@ class RungeKuttaMotion(Motion):
 
     # -- switching ---------------------------------------------------------------------------------------------------------
 
-    def _switch_at(
-        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
-    ) -> Piece | None:
+    def _switch_at(self, regime: Regime, t0: float, x0: Vector, f0: Vector, root: float) -> Piece | None:
         """Step again to a failure seen on the dense output."""
         if root <= t0:
             self.at_switch, self._solver = True, None
@@ -286,9 +321,7 @@ class RungeKuttaMotion(Motion):
         t, x, failing, _ = self._refined(regime, t0, x0, f0, root)
         return self._end_mode(regime, t0, x0, f0, t, x, failing)
 
-    def _switch_near(
-        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
-    ) -> Piece | None:
+    def _switch_near(self, regime: Regime, t0: float, x0: Vector, f0: Vector, root: float) -> Piece | None:
         """Step again to a failure that is only known about; None where the corrections of its time do not settle."""
         if not t0 + 4.0 * EPS * abs(t0) < root:
             return None
@@ -296,7 +329,7 @@ class RungeKuttaMotion(Motion):
         return self._end_mode(regime, t0, x0, f0, t, x, failing) if settled else None
 
     def _refined(
-        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, root: float
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector, root: float
     ) -> tuple[float, Vector, list[int], bool]:
         """Return time and state at which a guard fails, its surface, and whether the corrections have settled."""
         t, x, velocity, slacks = self._step_to(regime, t0, x0, f0, root)
@@ -320,20 +353,20 @@ class RungeKuttaMotion(Motion):
         regime: Regime,
         t0: float,
         x0: Vector,
-        f0: Vector | None,
+        f0: Vector,
         t: float,
         x: Vector,
         failing: list[int],
     ) -> Piece:
         """Stop at (t, x), and say which surfaces the selection must decide."""
-        x = project(regime, t, x)
+        x = settled(regime, t, x)
         self.t, self.x, self.at_switch, self._solver = t, x, True, None
         met = np.array(sorted({*self._met(regime, t, x).tolist(), *failing}), dtype=np.intp)
         self.on = self.system.touching(t, x, met)
         return DensePiece(regime, None, t0, t, x0, x, lambda: self._dense_to(regime, t0, x0, f0, t))
 
     def _step_to(
-        self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float
+        self, regime: Regime, t0: float, x0: Vector, f0: Vector, t: float
     ) -> tuple[float, Vector, Vector, Vector]:
         """Return where a step from t0 to t ends, with the velocity and the slacks there."""
         solver = self._new_solver("again", regime, t0, x0, f0, t, t - t0)
@@ -360,18 +393,20 @@ class RungeKuttaMotion(Motion):
         return t + h, x, *self._ask(t + h, x)
 
     def _ask(self, t: float, x: Vector) -> tuple[Vector, Vector]:
-        """Return the present regime's velocity and slacks; off all surfaces the user's field is asked as by a stage, unchecked."""
-        regime = self.regime
+        """Return the present regime's velocity and slacks as a stage does, unchecked where nothing looks amiss."""
+        regime, asked = self.regime, self._asked
         assert regime is not None
         self.nfev += 1
-        if regime.members.size:  # with the choices that a stage leaves out: at a two-fold weights are 0/0
-            return regime.evaluate(t, x)
+        asked.clear()
         try:
             velocity = np.array(returned("the field", self._field(t, x)))
         except Exception:
             regime.evaluate(t, x)  # raises too, and says where
             raise
-        return (velocity, _NOTHING) if np.isfinite(velocity).all() else regime.evaluate(t, x)
+        slacks = np.array(asked[-1]) if asked else _NOTHING
+        # A sense of zero: at a two-fold, where weights are 0/0, a stage leaves out the choices that are to be made.
+        lost = slacks.size > 0 and slacks[-1] == 0.0
+        return regime.evaluate(t, x) if lost or not np.isfinite(velocity).all() else (velocity, slacks)
 
     def _dense_to(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float) -> Any:
         """Return the dense output of a step from t0 to t, by a stepper of the thread that asks: several may read a path."""
@@ -430,3 +465,11 @@ class RungeKuttaMotion(Motion):
         size = max(1.0, float(np.max(np.abs(x))))
         met = regime.gap_surfaces[gaps <= MEETING * (self.rtol * size + self.atol)]
         return np.concatenate([regime.members, met])
+
+
+def _middle(t0: float, x0: Vector, f0: Vector, t1: float, x1: Vector, f1: Vector) -> Vector:
+    """Return the state halfway by the cubic through both ends of a step and the velocities there.
+
+    The dense output of an implicit method has errors of its own, which may be larger than what a guard travels.
+    """
+    return np.asarray(0.5 * (x0 + x1) + (0.125 * (t1 - t0)) * (f0 - f1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Vector
 from filippov.switched.regime import Regime
 from filippov.switching import Mode
 
@@ -28,7 +28,7 @@ class SignRegime(Regime):
     ) -> None:
         self.members: NDArray[np.intp] = (sides == 0).nonzero()[0]
         self.gap_surfaces = sides.nonzero()[0]
-        self.system, self.mode = system, Mode(sides, self.members.size)
+        self.system, self.surfaces, self.mode = system, system.surfaces, Mode(sides, self.members.size)
         self._outward = self.mode.sides[self.gap_surfaces].astype(np.float64)
         self._weights, self._sense = weights, sense
         self._field = system.pattern_function(self.mode.sides) if not self.members.size else None
@@ -75,10 +75,6 @@ class SignRegime(Regime):
             rates = rates[..., self.gap_surfaces]
         return np.asarray(self._outward * rates)
 
-    def constraints(self, t: float, x: Vector) -> Vector:
-        """Return h on the surfaces slid on."""
-        return self.system.surfaces(t, x)[self.members] if self.members.size else _NONE
-
-    def constraint_jacobian(self, t: float, x: Vector) -> Matrix:
-        """Return dh/dx on the surfaces slid on."""
-        return self.system.surfaces.jacobian(t, x)[self.members]
+    def kept(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values on the surfaces slid on."""
+        return values[self.members]

@@ -138,11 +138,7 @@ class SpiralRegime(Regime):
         """Refuse."""
         raise self._refuse()
 
-    def constraints(self, t: float, x: Vector) -> Vector:
-        """Refuse."""
-        raise self._refuse()
-
-    def constraint_jacobian(self, t: float, x: Vector) -> Matrix:
+    def kept(self, values: np.ndarray) -> np.ndarray:
         """Refuse."""
         raise self._refuse()
 

@@ -266,6 +266,7 @@ class _TiedRegime(Regime):
         basis: Matrix | None = None,
     ) -> None:
         self.system, self.members, self._sense, self._weights = system, members, sense, weights
+        self.surfaces = system.surfaces
         sides = np.full(len(system.fields), -1, dtype=np.int8)
         sides[members] = 1 if members.size == 1 else 0
         self.basis = basis
@@ -304,14 +305,8 @@ class _TiedRegime(Regime):
         rates = v @ surfaces.jacobian(t, x).T + surfaces.rate(t, x)
         return np.asarray(rates[..., self.gap_surfaces] - rates[..., self.members[:1]])
 
-    def constraints(self, t: float, x: Vector) -> Vector:
-        """Return the differences of the tied indicators."""
-        if self.members.size == 1:
-            return np.empty(0)
-        phi = self.system._indicators(t, x)[self.members]
-        return phi[1:] - phi[0]
-
-    def constraint_jacobian(self, t: float, x: Vector) -> Matrix:
-        """Return their derivatives."""
-        J = self.system.surfaces.jacobian(t, x)[self.members]
-        return J[1:] - J[0]
+    def kept(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the differences of the tied indicators; where they depend on each other, the combinations of the basis."""
+        tied = values[self.members]
+        differences = tied[1:] - tied[0]
+        return differences if self.basis is None else np.tensordot(self.basis.T, differences, 1)

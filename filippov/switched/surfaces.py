@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
@@ -138,6 +139,42 @@ class Surfaces:
             return r
         step = DIFFERENCE * max(1.0, abs(t))
         return (self(t + step, x) - self(t - step, x)) / (2.0 * step)
+
+    def along(self, times: Vector, states: Matrix) -> Matrix:
+        """Return h at times (k,) and states (n, k), shape (m, k)."""
+        return self._at_each(self, self._function, times, states)
+
+    def jacobian_along(self, times: Vector, states: Matrix) -> NDArray[np.float64]:
+        """Return dh/dx at times (k,) and states (n, k), shape (m, k, n)."""
+        return self._at_each(self.jacobian, self._jacobian, times, states)
+
+    @staticmethod
+    def _at_each(
+        checked: Callable[[float, Vector], NDArray[np.float64]],
+        own: Callable[[float, Vector], Any] | None,
+        times: Vector,
+        states: Matrix,
+    ) -> NDArray[np.float64]:
+        """Return what a user's function answers at many states, (m, k, ...): checked at the first, and as a whole.
+
+        Where that finds anything, each answer is checked: that says which it was.
+        """
+        rows, moments = np.ascontiguousarray(states.T), times.tolist()
+        first = checked(moments[0], rows[0])
+        values = np.empty((len(rows), *first.shape))
+        values[0] = first
+        asked_of, plain = rows.copy(), own is not None
+        if own is not None:
+            try:
+                for k in range(1, len(rows)):
+                    answer = np.asarray(own(moments[k], asked_of[k]))
+                    plain = plain and answer.size == first.size and answer.dtype.kind in "fiub"
+                    values[k] = answer
+            except Exception:  # noqa: BLE001 - asked again below, which says what it was
+                plain = False
+        if not (plain and np.isfinite(values).all() and np.array_equal(asked_of, rows)):
+            values = np.array([checked(t, x) for t, x in zip(moments, rows, strict=True)])
+        return np.moveaxis(values, 0, 1)
 
     def sizes(self, t: float, x: Vector) -> Vector:
         """Return |dh/dx| |x| + |h|: rounding times this is what h is known to, (m,)."""

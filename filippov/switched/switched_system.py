@@ -12,7 +12,7 @@ from filippov.arguments import Matrix, Vector, as_vector
 from filippov.errors import FilippovError
 from filippov.rounding import EPS
 from filippov.sets import ConvexSet, Hull
-from filippov.switched.regime import RegimeCandidate, guards_hold
+from filippov.switched.regime import RegimeCandidate, guards_hold, lasts
 from filippov.switched.runge_kutta_motion import RungeKuttaMotion
 from filippov.switched.surfaces import Surfaces
 from filippov.switching import Mode
@@ -121,7 +121,8 @@ class SwitchedSystem(System):
     ) -> list[RegimeCandidate]:
         """Return every regime that a solution can take up, by the first nonzero derivatives of its guards.
 
-        Where nothing decides (all derivatives looked at vanish), the mode so far goes on, else the most sliding one.
+        Where all derivatives looked at vanish the regimes are followed a little. If that leaves several the mode so far goes on,
+        else the most sliding one.
 
         Raises
         ------
@@ -146,6 +147,9 @@ class SwitchedSystem(System):
                 f"no solution leaves the point at t = {t:.17g} where surfaces {np.flatnonzero(on).tolist()} meet: "
                 "its Filippov set holds no admissible velocity"
             )
+        if len(open_ones) > 1:
+            lasting = [c for c in open_ones if lasts(c, t, x, on, CLOSENESS, speeds)]
+            open_ones = lasting or open_ones
         same = [c for c in open_ones if before is not None and np.array_equal(c.mode.sides, before)]
         choice = same[0] if same else max(open_ones, key=lambda c: c.mode.codimension)
         return [self._resting_if_still(t, x, choice)]

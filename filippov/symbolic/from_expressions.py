@@ -63,7 +63,8 @@ def from_sympy(
     *Surfaces.* The switching functions are the arguments of sign, Heaviside and Abs, and the differences of the
     arguments of Max and Min and of the sides of comparisons; `SwitchingAnalysis` says how they are reduced. Nested ones
     are split: sign(x + sign(y)) has the surfaces y, x + 1 and x - 1, and x + 1 is watched where y > 0 only. A surface
-    that switches nothing where the state is causes no switch; its side is then that of the last time it mattered.
+    that switches nothing where the state is causes no switch; its side is then that of the last time it mattered. One that
+    switches nothing anywhere, as in sign(x)*sign(x**3), is no surface.
 
     *Kinks.* Abs(h), Max(a, b) and Min(a, b) are continuous: their surfaces are kinks of the field. The integrator stops
     there, and so keeps its order, and the trajectory reports a switch of kind "crossing".

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 from filippov.errors import InvalidInputError
+from filippov.symbolic.sign_factors import normal_form, signed_factors
 
 __all__ = ["SURFACE_LIMIT", "SwitchingAnalysis"]
 
@@ -17,8 +17,8 @@ SURFACE_LIMIT = 16
 _NESTED_LIMIT = 512
 """Values that the argument of one switching function may take, itself switching."""
 
-_FACTOR_DEGREE = 6
-"""Polynomials up to this degree are factored and compared expanded; beyond it, that could cost more than it tells."""
+_EFFECT_LIMIT = 6
+"""Up to so many surfaces all patterns of sides are read, to see which surfaces change a formula at all."""
 
 _NOTHING: frozenset[int] = frozenset()
 
@@ -47,9 +47,11 @@ class SwitchingAnalysis:
     Notes
     -----
     Almost everywhere the sign of a product is the product of the signs of its factors. So positive factors and even
-    powers fall away, an odd power counts as its base, a denominator as a factor, and a polynomial (of degree up to 6,
-    in rational numbers) is split: each factor is a surface by itself, and has a gradient on it. A switching function
-    that itself contains signs is replaced by the smooth functions that it is for each value of the inner ones.
+    powers fall away, an odd power counts as its base, a denominator as a factor, and a polynomial (of degree up to 12,
+    in rational numbers; of functions too) is split: each factor is a surface by itself, and has a gradient on it. A switching
+    function that itself contains signs is replaced by the smooth functions that it is for each value of the inner ones.
+    A surface whose two sides have the same formulas whatever the others do (sign(x) sign(x^3)) is none; that is looked
+    for where there are no more than `_EFFECT_LIMIT`.
 
     Raises
     ------
@@ -58,27 +60,43 @@ class SwitchingAnalysis:
     """
 
     def __init__(self, formulas: Sequence[Any]) -> None:
-        self.surfaces: list[Any] = []
+        self._found: list[Any] = []
         self._formulas = list(formulas)
         self._numbers: dict[Any, tuple[int, int]] = {}  # normal form -> surface, orientation
         self._signs: dict[Any, tuple[int, frozenset[int]]] = {}
         for formula in self._formulas:
             self._find(formula)
+        self._kept = self._with_effect()
+        self.surfaces = [self._found[k] for k in self._kept]
 
     def resolve(self, sides: Sequence[int]) -> tuple[list[Any], frozenset[int]]:
         """Return the formulas where the switching functions have the given signs, and the surfaces they depend on.
 
         As long as the state is on the same side of the surfaces returned, whatever the others do, the formulas hold.
         """
-        reading = _Reading(self, dict(enumerate(sides)))
-        values, used = reading.values(self._formulas)
-        return values, used
+        # Those without effect have any side.
+        signs = {**dict.fromkeys(range(len(self._found)), 1), **dict(zip(self._kept, sides, strict=True))}
+        values, used = _Reading(self, signs).values(self._formulas)
+        return values, frozenset(number for number, k in enumerate(self._kept) if k in used)
+
+    def _with_effect(self) -> list[int]:
+        """Return the surfaces that change a formula when crossed, for some sides of the others."""
+        count = len(self._found)
+        if not 0 < count <= _EFFECT_LIMIT:
+            return list(range(count))
+        patterns = list(product((-1, 1), repeat=count))
+        formulas = {p: _Reading(self, dict(enumerate(p))).values(self._formulas)[0] for p in patterns}
+        return [
+            k
+            for k in range(count)
+            if any(p[k] < 0 and formulas[p] != formulas[(*p[:k], 1, *p[k + 1 :])] for p in patterns)
+        ]
 
     def sign_of(self, expr: Any) -> tuple[int, frozenset[int]]:
         """Return (c, surfaces) with sign(expr) = c times the signs of the surfaces; new surfaces are added."""
         known = self._signs.get(expr)
         if known is None:
-            constant, factors = _signed_factors(expr)
+            constant, factors = signed_factors(expr)
             odd: frozenset[int] = _NOTHING
             for factor in factors:
                 number, orientation = self._number_of(factor)
@@ -88,14 +106,14 @@ class SwitchingAnalysis:
         return known
 
     def _number_of(self, factor: Any) -> tuple[int, int]:
-        form, orientation = _normal_form(factor)
+        form, orientation = normal_form(factor)
         if form not in self._numbers:
-            if len(self.surfaces) == SURFACE_LIMIT:
+            if len(self._found) == SURFACE_LIMIT:
                 raise InvalidInputError(
                     f"rhs must have at most {SURFACE_LIMIT} switching functions; beyond those found there is {factor}"
                 )
-            self._numbers[form] = (len(self.surfaces), orientation)
-            self.surfaces.append(factor)
+            self._numbers[form] = (len(self._found), orientation)
+            self._found.append(factor)
         number, first = self._numbers[form]
         return number, orientation * first
 
@@ -227,94 +245,3 @@ class _Reading:
         if side == 0:
             return isinstance(condition, (sympy.Ge, sympy.Le)), inner | used
         return (side > 0) is isinstance(condition, (sympy.Gt, sympy.Ge)), inner | used
-
-
-def _signed_factors(expr: Any) -> tuple[int, list[Any]]:
-    """Return (c, factors) such that sign(expr) is c times the product of the factors' signs almost everywhere."""
-    import sympy
-
-    if expr.is_number:
-        if expr.is_zero:
-            return 0, []
-        return (1 if float(expr) > 0 else -1), []
-    if expr.is_nonnegative:
-        return 1, []
-    if expr.is_nonpositive:
-        return -1, []
-    if expr.is_Mul:
-        return _product(expr.args)
-    if expr.is_Pow:
-        # A power with another exponent than an odd integer is positive wherever it is real.
-        return _signed_factors(expr.base) if expr.exp.is_odd else (1, [])
-    if expr.is_Add:
-        if any(p.exp.is_integer and p.exp.is_negative and p.base.free_symbols for p in expr.atoms(sympy.Pow)):
-            common = sympy.together(expr)  # the sign changes at poles too
-        else:
-            common = sympy.factor_terms(expr)
-        if not common.as_coeff_Mul()[1].is_Add:
-            return _signed_factors(common)
-        split = _polynomial_factors(expr)
-        if split is not None:
-            return _product(split)
-        content, primitive = expr.primitive()
-        return 1, [primitive if content.is_Integer else expr]
-    return 1, [expr]
-
-
-def _product(factors: Sequence[Any]) -> tuple[int, list[Any]]:
-    parts = [_signed_factors(factor) for factor in factors]
-    constant = 1
-    for sign, _ in parts:
-        constant *= sign
-    return constant, [factor for _, found in parts for factor in found]
-
-
-def _polynomial_factors(expr: Any) -> list[Any] | None:
-    """Return the factors, with their powers, of a small polynomial in rational numbers that has several; else None."""
-    import sympy
-
-    degree = _degree(expr)
-    small = degree * len(expr.free_symbols) <= 4 * _FACTOR_DEGREE and len(expr.args) <= 24
-    if not (1 < degree <= _FACTOR_DEGREE and small) or any(not n.is_Rational for n in _constants(expr)):
-        return None
-    coefficient, factors = sympy.factor_list(expr)
-    if len(factors) == 1 and factors[0][1] == 1:
-        return None
-    return [coefficient, *(base**power for base, power in factors)]
-
-
-def _constants(expr: Any) -> set[Any]:
-    import sympy
-
-    found: set[Any] = expr.atoms(sympy.Number, sympy.NumberSymbol)
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _degree(expr: Any) -> float:
-    """Return a bound of the degree of a polynomial; infinity for what is none."""
-    if expr.is_number:
-        return 0.0
-    if expr.is_Symbol:
-        return 1.0
-    if expr.is_Add:
-        return max(_degree(a) for a in expr.args)
-    if expr.is_Mul:
-        return sum(_degree(a) for a in expr.args)
-    if expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
-        return float(expr.exp) * _degree(expr.base)
-    return float("inf")
-
-
-def _normal_form(h: Any) -> tuple[Any, int]:
-    """Return (form, orientation): functions with a constant ratio have one form, and orientations in its sign."""
-    import sympy
-
-    free = sorted(h.free_symbols, key=str)
-    degree = _degree(h)
-    if degree <= _FACTOR_DEGREE and (degree <= 1 or degree * len(free) <= 4 * _FACTOR_DEGREE):
-        polynomial = sympy.Poly(h, *free)
-        leading = polynomial.LC()
-        return polynomial.monic().as_expr(), 1 if float(leading) > 0 else -1
-    primitive = h.primitive()[1]
-    return (-primitive, -1) if primitive.could_extract_minus_sign() else (primitive, 1)

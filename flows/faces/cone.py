@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.optimize import lsq_linear, nnls
 
 from filippov.arguments import Matrix, Vector
-from filippov.programs.tableau import SelectionError
+from filippov.programs.nonnegative import nonnegative_least_squares
 from filippov.rounding import EPS
 
 __all__ = ["least_rate", "span"]
 
 WEIGHT_TOLERANCE = 1e-12
 """A weight this small beside the largest is rounding of the nonnegative least squares."""
-
-CONE_ROUNDING = 1e-10
-"""Slopes of the residual below this, relative to the matrix and the target, are rounding of a least-squares solver."""
 
 
 def span(directions: Matrix) -> Matrix:
@@ -42,7 +38,7 @@ def least_rate(hessian: Matrix, u: Vector, cone: Matrix) -> Vector | None:
     Raises
     ------
     SelectionError
-        If no solver's weights are optimal, which is verified.
+        If no weights are found that are optimal to rounding.
 
     Notes
     -----
@@ -59,7 +55,7 @@ def least_rate(hessian: Matrix, u: Vector, cone: Matrix) -> Vector | None:
     lengths = np.linalg.norm(cone, axis=1)
     generators = (cone[lengths > 0.0] / lengths[lengths > 0.0, None]) @ basis
     target = -solve_triangular(factor, basis.T @ u, lower=True)
-    weights = _nonnegative_weights(factor.T @ generators.T, target)
+    weights = nonnegative_least_squares(factor.T @ generators.T, target)
     support = generators[weights > WEIGHT_TOLERANCE * float(np.max(weights))]
     if not len(support):
         return np.zeros(u.size)
@@ -67,24 +63,3 @@ def least_rate(hessian: Matrix, u: Vector, cone: Matrix) -> Vector | None:
     columns = factor.T @ inner
     z = inner @ np.linalg.lstsq(columns, target, rcond=None)[0]
     return np.asarray(basis @ z)
-
-
-def _nonnegative_weights(A: Matrix, b: Vector) -> Vector:
-    """Return argmin { |A x - b| : x >= 0 }.
-
-    scipy's `nnls` is fast but was seen to return a wrong answer without a word; then the slower bounded-variable method is asked.
-    """
-    rounding = CONE_ROUNDING * float(np.linalg.norm(A)) * float(np.linalg.norm(b))
-    for solve in (_by_nnls, _by_bounds):
-        x = solve(A, b)
-        if np.all(A.T @ (b - A @ x) <= rounding):
-            return x
-    raise SelectionError(f"the change of the velocity on a cone of {A.shape[1]} generators was not found")
-
-
-def _by_nnls(A: Matrix, b: Vector) -> Vector:
-    return np.asarray(nnls(A, b, maxiter=100 * (A.shape[1] + 10))[0])
-
-
-def _by_bounds(A: Matrix, b: Vector) -> Vector:
-    return np.asarray(lsq_linear(A, b, (0.0, np.inf), method="bvls", max_iter=100 * (A.shape[1] + 10)).x)

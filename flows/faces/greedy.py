@@ -151,8 +151,10 @@ class GreedyFaces(FaceFamily):
         Such a tie has M lambda = -rate * 1 on its support with rate > 0 and |weight_i (H v)_i| <= rate elsewhere.
         """
         n = hessian.shape[0]
-        scaled = self.weights[:, None] * hessian * self.weights
-        rounding = 64.0 * EPS * n * float(np.max(np.abs(scaled)))
+        # The border's entries are one, and so are to be those of the matrix: f may have any scale.
+        scaled = self.weights[:, None] * (hessian / (float(np.max(np.abs(hessian))) or 1.0)) * self.weights
+        scaled /= float(np.max(np.abs(scaled))) or 1.0
+        rounding = 64.0 * EPS * n
         found = [self.rest(n)]
         if np.linalg.eigvalsh(scaled)[0] >= -rounding:
             return found

@@ -19,7 +19,7 @@ accepted when all gaps and slacks of the mode are known to stay nonnegative over
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,13 +30,14 @@ from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
 from filippov.system import Candidate, Motion
 from flows.faces import LEVEL, Curvature, Face, FaceCandidate, FaceFamily, ThirdDerivative
-from flows.motions.arrival import polish_zero
+from flows.motions.arrival import ZeroCheck, polish_zero
+from flows.motions.curved_pieces import CurvedPiece, CurvedPoint
 from flows.motions.guard_polynomials import first_root, hermite_root, lowest_cubic
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
-__all__ = ["CurvedMotion", "CurvedPiece", "NewtonError", "NotFiniteError"]
+__all__ = ["CurvedMotion", "NewtonError", "NotFiniteError"]
 
 GAP_TOLERANCE = 64.0
 """A gap is closed below this many rounding errors of the gradient."""
@@ -73,81 +74,6 @@ class _Third(ThirdDerivative):
         return self.objective.third(self.x, v)
 
 
-@dataclass(frozen=True)
-class _Point:
-    """A state on a mode with all that the guards need: derivatives up to the second along the motion."""
-
-    t: float
-    x: Vector
-    g: Vector
-    H: Matrix
-    curvature: Curvature
-    v: Vector
-    a: Vector
-    gaps: Vector
-    gap_rates: Vector
-    gap_accelerations: Vector
-    gap_tolerances: Vector
-    slacks: Vector
-    slack_rates: Vector
-    slack_bends: (
-        Vector  # second derivatives as the step to this point measured them; zero at the start of a mode
-    )
-
-    @property
-    def speed(self) -> float:
-        """||v||_H."""
-        return max(float(self.v @ self.H @ self.v), 0.0) ** 0.5
-
-
-class CurvedPiece(Piece):
-    """One step of a `CurvedMotion`; any state in it is a quintic guess polished by Newton to rounding."""
-
-    def __init__(self, motion: CurvedMotion, face: Face, start: _Point, end: _Point) -> None:
-        self._motion, self._face = motion, face
-        self._ends = tuple((p.t, p.x, p.v, p.a) for p in (start, end))
-        self._curvature: Curvature | None = None
-        self.t0, self.t1 = start.t, end.t
-
-    def _at(self, t: float) -> Vector:
-        (ta, xa, va, _), (tb, xb, _, _) = self._ends
-        if t == ta:
-            return xa
-        if t == tb:
-            return xb
-        if self._curvature is None:
-            self._curvature = self._motion.curvature(self._face, xa)
-        return self._motion.polish(self._face, xa, va, t - ta, _quintic(self._ends, t), self._curvature)
-
-    def state(self, t: Vector) -> Matrix:
-        """Return x at times t (m,), shape (n, m)."""
-        return np.stack([self._at(float(time)) for time in np.atleast_1d(t)], axis=1)
-
-    def velocity(self, t: Vector) -> Matrix:
-        """Return the velocity at times t (m,), shape (n, m)."""
-        va = self._ends[0][2]
-        return np.stack(
-            [self._motion.velocity(self._face, self._at(float(time)), va) for time in np.atleast_1d(t)],
-            axis=1,
-        )
-
-
-def _quintic(ends: tuple[tuple[float, Vector, Vector, Vector], ...], t: float) -> Vector:
-    """Return the quintic Hermite interpolant of position, velocity and acceleration at both ends."""
-    (ta, xa, va, aa), (tb, xb, vb, ab) = ends
-    h = tb - ta
-    s = (t - ta) / h
-    s3 = s**3
-    rest = xb - (xa + h * va + 0.5 * h * h * aa)
-    slope = h * (vb - va - h * aa)
-    bend = h * h * (ab - aa)
-    c3 = 10.0 * rest - 4.0 * slope + 0.5 * bend
-    c4 = -15.0 * rest + 7.0 * slope - bend
-    c5 = 6.0 * rest - 3.0 * slope + 0.5 * bend
-    result: Vector = xa + s * h * va + 0.5 * (s * h) ** 2 * aa + s3 * (c3 + s * (c4 + s * c5))
-    return result
-
-
 class CurvedMotion(Motion):
     """Straight lines plus a Newton-polished partial minimiser.
 
@@ -176,11 +102,12 @@ class CurvedMotion(Motion):
         self.certified = variation is not None
         self.t, self.x = t, x.copy()
         self.face: Face | None = None
+        self._check = ZeroCheck(objective, x)
         self._crawling = 0
         self.v: Vector | None = None
         self._step = np.inf
         self._largest_hessian = self._largest_terms = 0.0
-        self._here: _Point | None = None  # the last point of the present mode, not computed twice
+        self._here: CurvedPoint | None = None  # the last point of the present mode, not computed twice
         g = self._gradient(self.x)
         error = self._error(self.x)
         self.on = family.surfaces_at(g, error)
@@ -221,6 +148,7 @@ class CurvedMotion(Motion):
     def candidates(self) -> Sequence[Candidate]:
         """Return the faces to go on with."""
         g, H = self._gradient(self.x), self._hessian(self.x)
+        self._check.refuse_noise(self.t, self.x, g, H, self._error(self.x))
         third = None if self.objective.is_quadratic else _Third(self.objective, self.x)
         return self.family.candidates(g, H, self.on, self.at_zero, third)
 
@@ -233,11 +161,14 @@ class CurvedMotion(Motion):
         self.face, self.v = candidate.face, candidate.velocity
         if candidate.mode.resting:
             zero = polish_zero(self.objective, self.x)
+            self._check.refuse_rest(self.t, self.x)
             # Where f may not be convex, only what the resolution of time has left: steep gradients are not zero after it.
             if self.objective.convex or _size(zero - self.x) <= 8.0 * EPS * max(abs(self.t), _size(self.x)):
                 self.x = zero
-        elif not candidate.mode.resting:
-            self.x = self.polish(self.face, self.x, self.v, 0.0, self.x)
+        else:
+            nearer = self.polish(self.face, self.x, self.v, 0.0, self.x)
+            self._check.refuse_shift(self.t, self.x, nearer - self.x)
+            self.x = nearer
 
     def advance(self, t_bound: float) -> Piece | None:
         """Take one step of the mode, at most to t_bound, certified or estimated to hide no switch."""
@@ -273,7 +204,7 @@ class CurvedMotion(Motion):
 
     # -- one step ------------------------------------------------------------------------------------------------
 
-    def _step_from(self, face: Face, start: _Point, t_bound: float) -> _Point:
+    def _step_from(self, face: Face, start: CurvedPoint, t_bound: float) -> CurvedPoint:
         """Return the end of an accepted step: no guard fails on it, and none is known to fail within it."""
         room = t_bound - start.t
         h, low, high = min(room, self._first_guess(start)), 0.0, np.inf
@@ -305,7 +236,7 @@ class CurvedMotion(Motion):
                 raise FilippovError(f"no step is possible at t = {start.t:.17g}: {reason}")
         raise FilippovError(f"no step was accepted at t = {start.t:.17g} in 200 trials")
 
-    def _first_guess(self, start: _Point) -> float:
+    def _first_guess(self, start: CurvedPoint) -> float:
         """Return a step: to the first root of the guards' own Taylor polynomials, at most twice the last one."""
         root = min(
             first_root(start.gaps, start.gap_rates, start.gap_accelerations),
@@ -316,7 +247,7 @@ class CurvedMotion(Motion):
             limit = 1.0 / self.variation[0]  # the Hessian changes by at most a factor e
         return min(root, self._step, limit)
 
-    def _try(self, face: Face, start: _Point, h: float, t: float) -> _Point | None:
+    def _try(self, face: Face, start: CurvedPoint, h: float, t: float) -> CurvedPoint | None:
         """Return the point a time h ahead, or None if Newton does not get there."""
         guess = start.x + h * start.v + 0.5 * h * h * start.a
         try:
@@ -326,7 +257,7 @@ class CurvedMotion(Motion):
             return None
 
     @staticmethod
-    def _towards_root(start: _Point, end: _Point, low: float, h: float) -> float:
+    def _towards_root(start: CurvedPoint, end: CurvedPoint, low: float, h: float) -> float:
         """Return the first root of the violated guards' Hermite cubics, kept inside (low, h)."""
         first = h
         gaps_open = start.gaps > start.gap_tolerances
@@ -397,7 +328,7 @@ class CurvedMotion(Motion):
         """Return the velocity of the mode at x, v0 being its velocity at another state."""
         return _velocity(self.curvature(face, x), v0)
 
-    def _point(self, face: Face, t: float, x: Vector, v0: Vector) -> _Point:
+    def _point(self, face: Face, t: float, x: Vector, v0: Vector) -> CurvedPoint:
         g, H = self._gradient(x), self._hessian(x)
         curvature = Curvature(face, H)
         v = _velocity(curvature, v0)
@@ -406,7 +337,7 @@ class CurvedMotion(Motion):
         rates, accelerations = face.gaps(H @ v), face.gaps(u + H @ a)
         # What a gap changes by within the resolution of time and state is zero too (it matters where H = 0).
         resolution = 4.0 * EPS * max(abs(t), _size(x))
-        return _Point(
+        return CurvedPoint(
             t,
             x,
             g,
@@ -427,12 +358,12 @@ class CurvedMotion(Motion):
     # -- guards --------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _violated(end: _Point) -> bool:
+    def _violated(end: CurvedPoint) -> bool:
         """Whether some guard has failed at the end of a step."""
         return bool(np.any(end.gaps < -end.gap_tolerances) or np.any(end.slacks < -SLACK_TOLERANCE))
 
     @staticmethod
-    def _ends_here(point: _Point) -> bool:
+    def _ends_here(point: CurvedPoint) -> bool:
         """Whether the mode ends at a point: a gap or a slack is closed there and falls further than its tolerance."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             bend = np.maximum(point.gap_accelerations, 0.0)
@@ -443,7 +374,7 @@ class CurvedMotion(Motion):
         slacks = (point.slacks <= SLACK_TOLERANCE) & dips
         return bool(np.any(gaps) or np.any(slacks))
 
-    def _falls_on(self, face: Face, point: _Point) -> bool:
+    def _falls_on(self, face: Face, point: CurvedPoint) -> bool:
         """Whether a closed gap that should turn back by its Taylor polynomial does not (its next derivative is too large).
 
         The polynomial says that the rate reverses over the step that is taken here.
@@ -460,13 +391,13 @@ class CurvedMotion(Motion):
         below = beyond.gaps[touching] < -beyond.gap_tolerances[touching]
         return bool(np.any(below | (beyond.gap_rates[touching] <= point.gap_rates[touching])))
 
-    def _vanishes(self, point: _Point) -> bool:
+    def _vanishes(self, point: CurvedPoint) -> bool:
         """Whether a convex f has its minimum at a point: the flow rests, though g may come in flat and stay zero."""
         if not self.objective.convex:
             return False
         return bool(np.all(np.abs(point.g) <= self._error(point.x)))
 
-    def _meet(self, face: Face, point: _Point) -> None:
+    def _meet(self, face: Face, point: CurvedPoint) -> None:
         """Say that the mode ends, and which coordinates the selection must decide: those slid on and those reached."""
         self.at_switch = True
         reached = face.gap_surfaces[point.gaps <= point.gap_tolerances]
@@ -474,7 +405,7 @@ class CurvedMotion(Motion):
         self.on = face.members.copy()
         self.on[slice(None) if self.at_zero else reached] = True
 
-    def _no_switch_between(self, face: Face, start: _Point, end: _Point) -> bool:
+    def _no_switch_between(self, face: Face, start: CurvedPoint, end: CurvedPoint) -> bool:
         """Whether all guards stay nonnegative, up to their tolerance, between two points where they hold."""
         h = end.t - start.t
         if h <= 0.0:
@@ -498,7 +429,7 @@ class CurvedMotion(Motion):
         return not bool(np.any(np.minimum(forward, backward) < -SLACK_TOLERANCE))
 
 
-def _estimated_bounds(start: _Point, end: _Point, h: float) -> tuple[Vector, Vector]:
+def _estimated_bounds(start: CurvedPoint, end: CurvedPoint, h: float) -> tuple[Vector, Vector]:
     """Return estimates, with a safety factor, of the gaps' third and the slacks' second derivatives over a step."""
     from_values = (
         6.0 * (end.gaps - start.gaps - h * start.gap_rates - 0.5 * h * h * start.gap_accelerations) / h**3

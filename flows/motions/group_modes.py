@@ -255,12 +255,12 @@ class GroupL1Motion(GroupedMotion):
         M = _tied_curvature(arc, point)
         return np.asarray(M[1:, 1:] - M[1:, :1] - M[:1, 1:] + M[:1, :1])
 
-    @staticmethod
-    def _tangent_weights(arc: Arc, point: Point) -> Vector:
+    def _tangent_weights(self, arc: Arc, point: Point) -> Vector:
         """Return the weights of sum 1 under which all ||g_k|| of the tie change at one rate."""
         k = len(arc.blocks)
         ones = np.ones((k, 1))
-        bordered = np.block([[_tied_curvature(arc, point), ones], [ones.T, np.zeros((1, 1))]])
+        size = self.evaluate.largest or 1.0  # beside which the border must be neither small nor large
+        bordered = np.block([[_tied_curvature(arc, point) / size, ones], [ones.T, np.zeros((1, 1))]])
         solution, *_ = np.linalg.lstsq(bordered, np.append(np.zeros(k), 1.0), rcond=ZERO * EPS)
         return np.asarray(solution[:k])
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from filippov.arguments import Vector
+from filippov.arguments import Indices, Vector
 
 __all__ = ["HitQueue"]
-
-Indices = NDArray[np.intp]
 
 
 class HitQueue:

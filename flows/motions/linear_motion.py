@@ -7,7 +7,7 @@ switch (a rank-one pivot or two each); where it is not, the selection is solved 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +159,10 @@ class LinearMotion(Motion):
     def candidates(self) -> Sequence[Candidate]:
         """Return the faces to go on with."""
         return self.selector.candidates(self.g, self.on, self.at_zero)
+
+    def place(self) -> Vector | Callable[[], Vector]:
+        """Return x itself: it is replaced, never written to, and the piece that starts there holds the same array."""
+        return self.x
 
     def enter(self, candidate: Candidate) -> None:
         """Take up a face and put x on its surfaces to rounding."""

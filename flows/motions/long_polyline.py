@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filippov.arguments import Matrix, Vector
+from filippov.cursor import Cursor
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.packed_mode import PackedMode
 from filippov.pieces import LinearPiece, Piece
@@ -44,35 +45,34 @@ class Rerunner:
 
     def __init__(self, H: Matrix, b: Vector, family: FaceFamily) -> None:
         self.H, self.b, self.family = H, b, family
-        self._cursor: tuple[LinearStretch, int, LinearMotion, Piece | None] | None = None
+        self._cursor: Cursor[tuple[LinearStretch, int, LinearMotion, Piece | None]] = Cursor()
 
-    def run_to(self, stretch: LinearStretch, number: int) -> tuple[LinearMotion, Piece | None]:
-        """Return the motion after advance number `number` of a stretch (from 1), with the piece of that advance."""
-        cursor = self._cursor
-        if cursor is None or cursor[0] is not stretch or cursor[1] > number:
-            self._cursor = cursor = None  # before the next program is built: each is of the size of H
-            seed = stretch.seed
-            selector = selector_for(self.H, self.family, True)
-            motion = LinearMotion(self.H, self.b, self.family, selector, seed.t, seed.x)
-            motion.restart(seed)
-            cursor = (stretch, 0, motion, None)
-        _, reached, motion, piece = cursor
-        self._cursor = None  # should what follows be interrupted, the motion is no longer where it was
-        while reached < number:
-            if reached:
-                if not motion.at_switch:
-                    raise FilippovError(
-                        f"the stretch of the path from t = {stretch.seed.t:.17g} on ends early"
-                    )
-                motion.enter(motion.candidates()[0])
-            piece = motion.advance(stretch.t_bound)
-            reached += 1
-        self._cursor = (stretch, reached, motion, piece)
-        return motion, piece
+    def run_to(self, stretch: LinearStretch, number: int) -> tuple[Vector, Piece | None]:
+        """Return the state after advance number `number` of a stretch (from 1), with the piece of that advance."""
+        with self._cursor:
+            place = self._cursor.take()
+            if place is None or place[0] is not stretch or place[1] > number:
+                place = None  # before the next program is built: each is of the size of H
+                place = (stretch, 0, self._at_start(stretch), None)
+            _, reached, motion, piece = place
+            while reached < number:
+                if reached:
+                    if not motion.at_switch:
+                        raise FilippovError(
+                            f"the stretch of the path from t = {stretch.seed.t:.17g} on ends early"
+                        )
+                    motion.enter(motion.candidates()[0])
+                piece = motion.advance(stretch.t_bound)
+                reached += 1
+            self._cursor.put((stretch, reached, motion, piece))
+            return motion.x.copy(), piece
 
-    def __getstate__(self) -> dict[str, object]:
-        """Leave the cursor out."""
-        return {**self.__dict__, "_cursor": None}
+    def _at_start(self, stretch: LinearStretch) -> LinearMotion:
+        seed = stretch.seed
+        selector = selector_for(self.H, self.family, True)
+        motion = LinearMotion(self.H, self.b, self.family, selector, seed.t, seed.x)
+        motion.restart(seed)
+        return motion
 
 
 class LinearStretch(Stretch):
@@ -101,7 +101,7 @@ class LinearStretch(Stretch):
 
     def end(self, number: int) -> Vector:
         """Return a fresh copy of the state at the end of an advance, (n,)."""
-        return self.runner.run_to(self, number)[0].x.copy()
+        return self.runner.run_to(self, number)[0]
 
     def seed_record(self) -> StretchSeed:
         """Return the seed: t, extent and t_bound; x and v; the signs of the face and what the selection decided."""

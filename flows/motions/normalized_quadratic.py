@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -196,18 +197,15 @@ class NormalizedQuadraticMotion(Motion):
     def __init__(self, objective: Quadratic, weights: Vector, t: float, x: Vector) -> None:
         self.objective, self.weights, self.t, self.x = objective, weights, t, x.copy()
         self._t_start = t
-        self._basis_found: _Eigenbasis | None = None
         self._orbit: _Orbit | None = None
         self._s = 0.0
         self._arrived = self._resting = False
         self._leaving: Vector | None = None
 
-    @property
+    @cached_property
     def _basis(self) -> _Eigenbasis:
-        if self._basis_found is None:
-            self._basis_found = _Eigenbasis.of(self.objective.Q, self.weights)
-            self.njev += 1
-        return self._basis_found
+        self.njev += 1
+        return _Eigenbasis.of(self.objective.Q, self.weights)
 
     def _gradient(self, x: Vector) -> Vector:
         self.nfev += 1

@@ -53,9 +53,10 @@ def _positive_definite(H: Matrix) -> bool:
     if not np.all(diagonal > 0.0):
         return False
     roots = np.sqrt(diagonal)
-    shifted = np.array(H / roots, order="F")
+    shifted = H / roots
     shifted /= roots[:, None]
     rounding = 64.0 * EPS * H.shape[0] * float(np.max(absolute_row_sums(shifted)))
     np.fill_diagonal(shifted, 1.0 - rounding)
-    _, failed = dpotrf(shifted, overwrite_a=1, clean=0)
+    # In its own memory: the transpose is column-major.
+    _, failed = dpotrf(shifted.T, lower=1, overwrite_a=1, clean=0)
     return failed == 0

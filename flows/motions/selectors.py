@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from filippov.arguments import Matrix, Vector
 from filippov.programs.box_program import BoxProgram
 from filippov.rounding import EPS, largest_by_row
+from filippov.slabs import row_slabs
 from flows.faces import Face, FaceCandidate, FaceFamily, GreedyFace, GreedyFaces, SignFaces
 
 __all__ = [
@@ -72,8 +73,14 @@ class FreshSelector(Selector):
         reduced = face.reduce_matrix(self.H)
         if face.mode.resting or reduced.size == 0:
             return np.zeros(g.size)
-        z, *_ = np.linalg.lstsq(reduced, -face.reduce(g), rcond=64.0 * EPS * g.size)
-        return face.expand(np.asarray(z, dtype=np.float64))
+        # N'HN has the rounding of what cancels in it, and may be nothing else: along null directions of H.
+        moving = face.moving
+        largest = float(np.max(np.abs(self.H[np.ix_(moving, moving)])))
+        length = float(np.max(face.reduce_matrix(np.eye(g.size)).diagonal()))
+        values, vectors = np.linalg.eigh(reduced)
+        keep = np.abs(values) > 64.0 * EPS * g.size * largest * length
+        vectors = vectors[:, keep]
+        return face.expand(-(vectors / values[keep]) @ (vectors.T @ face.reduce(g)))
 
 
 class ProgramSelector(Selector):
@@ -168,7 +175,10 @@ class GreedySelector(ProgramSelector):
         self.steep = bool(np.any(self.shrink != 1.0))
         self.units = self.shrink * family.weights
         # The border's entries are of size one, and so are to be those of the matrix.
-        largest = float(np.max(largest_by_row(self.units[:, None] * H * self.units)))
+        largest = max(
+            float(np.max(largest_by_row(self.units[rows, None] * H[rows] * self.units)))
+            for rows in row_slabs(self.units.size)
+        )
         self.scale = 2.0 ** -np.ceil(np.log2(largest))
 
     def _rate(self, program: BoxProgram) -> Vector:
@@ -230,7 +240,10 @@ class GreedySelector(ProgramSelector):
         """Return the program of a tie with the given signs, of which the coordinates `free` are in the basis."""
         n, border = signs.size, self.shrink * signs
         K = np.zeros((n + 1, n + 1))
-        K[:n, :n] = self.scale * (self.units[:, None] * self.H * self.units)
+        block = K[:n, :n]  # filled in place: nothing else of the size of H
+        np.multiply(self.units[:, None], self.H, out=block)
+        block *= self.units
+        block *= self.scale
         K[:n, n] = K[n, :n] = border
         v = np.append(np.where(free, signs / self.shrink, 0.0) / np.count_nonzero(free), 0.0)
         lower = np.append(np.where(signs < 0, -np.inf, 0.0), -np.inf)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Vector
+from filippov.arguments import Indices, Vector
 from filippov.errors import InvalidInputError
 from filippov.ledger import LedgerMode
 from filippov.programs.sparse_program import SparseBoxProgram
 from flows.faces import FaceFamily, GreedyFace, GreedyFaces, SignFace, SignFaces
-from flows.motions.sparse_polyline import Indices, SparsePolyline
+from flows.motions.sparse_polyline import SparsePolyline
 from flows.objectives import Quadratic
 
 __all__ = ["SparseGreedyMotion", "SparseSignMotion", "sparse_motion"]

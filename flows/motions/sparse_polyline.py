@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Vector
+from filippov.arguments import Indices, Vector
 from filippov.errors import FilippovError
 from filippov.ledger import Clock, Entry, Ledger, LedgerMode, LedgerPiece, LedgerPlace, Lines
 from filippov.pieces import Piece
@@ -29,9 +29,7 @@ from flows.motions.hit_queue import HitQueue
 from flows.motions.linear_motion import GAP_TOLERANCE
 from flows.objectives import Quadratic
 
-__all__ = ["Indices", "SparsePolyline"]
-
-Indices = NDArray[np.intp]
+__all__ = ["SparsePolyline"]
 
 
 class LedgerCandidate(FaceCandidate):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import scipy.optimize
 from numpy.typing import NDArray
 from rational_flow import RationalPath, greedy_flow, sign_flow
 from rational_problems import RationalProblem, integer_problems, random_problem, structured_problems
@@ -258,3 +259,17 @@ def test_a_wrong_gradient_is_noticed() -> None:
 def test_a_norm_it_does_not_know_is_refused() -> None:
     with pytest.raises(InvalidTypeError, match="norm must be one of flows.norms, got int"):
         BallProximal(0.1, norm=2)  # type: ignore[arg-type]
+
+
+def test_l1_model_when_scipy_runs_out_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The face is then found by another method; unguarded, scipy's error was the user's."""
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    random = np.random.default_rng(3)
+    H, g = np.diag([1.0, 2.0, 5.0]), random.standard_normal(3)
+    right = l1_model(g, H, np.zeros(3), 0.3)
+    monkeypatch.setattr(scipy.optimize, "nnls", exhausted)
+    np.testing.assert_allclose(l1_model(g, H, np.zeros(3), 0.3), right, atol=1e-15)
+    assert l1_residual(g + H @ right, right, 0.3) < 1e-14

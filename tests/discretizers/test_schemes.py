@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.optimize
 from numpy.typing import NDArray
 from rational_algebra import dot, rational_matrix, sign, simplex_by_enumeration, times
 
@@ -212,6 +213,12 @@ def test_tangent_weights_need_convexity_only_along_the_tie() -> None:
     np.testing.assert_allclose(tangent_weights(hessian, np.ones(2)), [0.5, 0.5], atol=1e-15)
     with pytest.raises(FilippovError, match="positive definite along the tie"):
         tangent_weights(hessian, np.array([1.0, -1.0]))
+
+
+def test_tangent_weights_when_scipy_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scipy 1.17.1's `nnls` was seen to be wrong in silence: the rates that the weights give are the same on their support."""
+    monkeypatch.setattr(scipy.optimize, "nnls", lambda A, *_, **__: (np.eye(A.shape[1])[0], 0.0))
+    np.testing.assert_allclose(tangent_weights(np.diag([1.0, 2.0, 4.0]), np.ones(3)), np.array([4, 2, 1]) / 7)
 
 
 def test_tie_rules_of_greedy_descent() -> None:

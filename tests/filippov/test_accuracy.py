@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from classical_systems import SYSTEMS, ClassicalSystem, relay_third_order, stick
 from numpy.typing import NDArray
 
 from filippov import PiecewiseAffine, solve
+from filippov.switched import stepping
+from filippov.switched.runge_kutta_motion import RungeKuttaMotion
 
 RTOLS = [1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11]
 ALL = pytest.mark.parametrize("entry", SYSTEMS.values(), ids=lambda e: e.name)
@@ -22,11 +25,12 @@ def reference(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return times, np.array([entry.exact(t) for t in times]).T
 
 
+@pytest.mark.parametrize("method", ["DOP853", "RK45"])
 @pytest.mark.parametrize("rtol", RTOLS)
 @ALL
-def test_global_error_is_within_fifty_tolerances(entry: ClassicalSystem, rtol: float) -> None:
+def test_global_error_is_within_fifty_tolerances(entry: ClassicalSystem, rtol: float, method: str) -> None:
     times, exact = reference(entry.name)
-    path = solve(entry.build(), (0.0, entry.t_end), entry.x0, rtol=rtol, atol=1e-2 * rtol)
+    path = solve(entry.build(), (0.0, entry.t_end), entry.x0, rtol=rtol, atol=1e-2 * rtol, method=method)
     assert np.max(np.abs(path.sol(times) - exact)) <= 50.0 * rtol
     assert [s.kind for s in path.switches] == [kind for _, kind in entry.switches()]
 
@@ -46,6 +50,45 @@ def test_order_is_that_of_the_method(name: str, method: str, order: int, rtols: 
         errors.append(np.max(np.abs(path.sol(times) - exact)))
     slope = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
     assert slope > order - 0.8
+
+
+@pytest.mark.parametrize(
+    ("method", "order", "sizes"),
+    [
+        ("RK23", 3, (0.1, 0.05, 0.025, 0.0125)),
+        ("RK45", 5, (0.2, 0.1, 0.05, 0.025)),
+        ("DOP853", 8, (0.8, 0.4, 0.2, 0.1)),
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["predator-prey", "boundary equilibrium", "amplitude control", "gene network"]
+)
+def test_order_in_fixed_steps(
+    name: str, method: str, order: int, sizes: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of one size but for those to the switches: entries, sliding arcs and exits keep the order."""
+    entry, counted = SYSTEMS[name], []
+    size = sizes[0]
+
+    def fixed(motion: Any, *at: Any) -> None:
+        motion._solver.h_abs = size
+        counted.append(motion.t)
+
+    monkeypatch.setattr(RungeKuttaMotion, "_limit_step", fixed)
+    monkeypatch.setattr(stepping._pair(method), "_estimate_error_norm", lambda *step: 0.0)
+    exact = entry.exact(entry.t_end)
+    errors = []
+    for size in sizes:
+        counted.clear()
+        path = solve(entry.build(), (0.0, entry.t_end), entry.x0, rtol=1e-13, atol=1e-13, method=method)
+        assert np.diff(counted).max() <= size * (1.0 + 1e-9)
+        errors.append(np.max(np.abs(path.y[:, -1] - exact)))
+    if max(errors) < 1e-11:
+        assert (name, method) == ("boundary equilibrium", "DOP853")  # nothing is left to measure
+        return
+    kept = [k for k, error in enumerate(errors) if error > 1e-13]  # below is rounding
+    slope = np.polyfit(np.log(np.array(sizes)[kept]), np.log(np.array(errors)[kept]), 1)[0]
+    assert slope > order - 0.4
 
 
 @pytest.mark.parametrize("offset", [-1e-9, 0.0, 1e-9])

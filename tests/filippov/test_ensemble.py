@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from filippov import FilippovError, InvalidInputError, PiecewiseSmooth, System, ensemble, solve
 from filippov.storing.npz import write_npz
+from filippov.storing.storage import unpack_trajectory
 from flows import LogisticQuadratic, Quadratic, SignFlow, Symbolic
 
 STARTS = np.random.default_rng(0).normal(size=(70, 2))
@@ -45,6 +47,28 @@ def test_results_come_in_order_and_equal_single_runs() -> None:
     assert np.all(np.isfinite(found.arrival_times))
     assert found.ends.shape == (70, 2)
     assert "70 starts, 70 arrived, 0 failed" in repr(found)
+
+
+def test_trajectories_are_unpacked_when_they_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = []
+
+    def counting(arrays: Any, system: System) -> Any:
+        unpacked.append(system)
+        return unpack_trajectory(arrays, system)
+
+    monkeypatch.setattr("filippov.storing.packed_paths.unpack_trajectory", counting)
+    found = ensemble(FLOW, (0.0, 20.0), STARTS, executor=ThreadPoolExecutor(1))
+    assert not unpacked
+    assert found[-1] is found[69]
+    assert len(unpacked) == 1
+    again = pickle.loads(pickle.dumps(found))
+    assert np.array_equal(again.arrival_times, found.arrival_times)
+    with pytest.raises(IndexError):
+        found[70]
+    with ThreadPoolExecutor(8) as threads:
+        fresh = ensemble(FLOW, (0.0, 20.0), STARTS, executor=threads)
+        ends = list(threads.map(lambda i: fresh[i % 70].y[:, -1], range(280)))
+    assert np.array_equal(np.array(ends[:70]), found.ends)
 
 
 def test_a_parameter_sweep_has_one_system_a_start() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from classical_systems import SYSTEMS
 
 from filippov import PiecewiseSmooth, Relay, solve
 
@@ -14,7 +15,10 @@ def constant(value: float) -> Any:
     return lambda t, x: np.array([value])
 
 
-@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23"])
+EVERY = pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"])
+
+
+@EVERY
 @pytest.mark.parametrize("speed", [1.0, 7.0])
 def test_a_wavy_surface_under_constant_fields(speed: float, method: str) -> None:
     system = PiecewiseSmooth(
@@ -31,8 +35,8 @@ def test_a_wavy_surface_under_constant_fields(speed: float, method: str) -> None
     assert np.allclose([switch.t for switch in path.switches], times[:-1], rtol=0.0, atol=1e-9)
 
 
+@EVERY
 @pytest.mark.parametrize("level", [0.5, 0.9, -0.9])
-@pytest.mark.parametrize("method", ["DOP853", "RK45"])
 def test_a_surface_of_time_alone(level: float, method: str) -> None:
     system = PiecewiseSmooth(lambda t, x: [np.sin(3.0 * t) + level], {1: constant(1.0), -1: constant(2.0)})
     path = solve(system, (0.0, 40.0), [0.5], method=method)
@@ -69,7 +73,43 @@ def test_a_kink_in_a_switching_function_is_passed() -> None:
     assert path.y[0, -1] == pytest.approx(16.0, abs=1e-8)
 
 
-@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"])
+@pytest.mark.parametrize("method", ["BDF", "LSODA"])
+@pytest.mark.parametrize("name", ["buck converter", "codimension 2"])
+def test_methods_with_a_past_keep_it_while_sliding(name: str, method: str) -> None:
+    """Put back onto the surface after each step, they started again each time: 16 000 evaluations, or no end."""
+    entry = SYSTEMS[name]
+    path = solve(entry.build(), (0.0, entry.t_end), entry.x0, rtol=1e-8, atol=1e-10, method=method)
+    assert path.status == 0
+    assert path.nfev < 3000
+    assert path.certify().drift <= 1e-11
+    times = np.linspace(0.0, entry.t_end, 5)
+    exact = np.array([entry.exact(t) for t in times]).T
+    assert np.abs(path.sol(times) - exact).max() <= 100.0 * 1e-8
+
+
+def kinked(t: float, x: Any) -> Any:
+    return [1e-12 + abs(x[0] - 1.0)]
+
+
+@EVERY
+def test_a_kink_that_cannot_be_followed_is_said_once(method: str) -> None:
+    system = PiecewiseSmooth(
+        kinked,
+        {1: constant(1.0), -1: constant(2.0)},
+        jac=lambda t, x: np.array([[np.sign(x[0] - 1.0)]]),
+        rate=lambda t, x: np.zeros(1),
+    )
+    path = solve(system, (0.0, 2.0), [1.0 - 1e-11], method=method)
+    assert path.switches == []
+    assert path.status == 0
+    assert path.message.startswith(
+        "reached the end of t_span; in 1 step, the first at t = 0, the switching functions"
+    )
+    away = solve(system, (0.0, 2.0), [1.5], method=method)
+    assert away.message == "reached the end of t_span"
+
+
+@EVERY
 def test_a_guard_that_fails_by_rounding_at_the_end(method: str) -> None:
     for start in np.linspace(0.3, 0.7, 40):
         system = PiecewiseSmooth(

@@ -170,19 +170,47 @@ def test_other_versions_are_one_named_error(written: str | None, tmp_path: Path)
     header = {**json.loads(str(arrays["header"])), "format": written}
     np.savez(tmp_path / "path.npz", **{**arrays, "header": np.array(json.dumps(header))})
     with pytest.raises(
-        InvalidInputError, match=r"is of the format .* reads filippov-trajectory-1, filippov-trajectory-2"
+        InvalidInputError,
+        match=r"is of the format .* reads filippov-trajectory-1, .*-2, filippov-trajectory-3",
     ):
         Trajectory.load(tmp_path / "path.npz")
 
 
+def of_format(arrays: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return the arrays with the header of an earlier format."""
+    header = {**json.loads(str(arrays["header"])), "format": f"filippov-trajectory-{number}"}
+    if number == 1:
+        del header["version"], header["digest"]
+    return {**arrays, "header": np.array(json.dumps(header))}
+
+
 def test_files_of_the_first_format_are_read(tmp_path: Path) -> None:
-    arrays = pack_trajectory(PATH)
-    header = {**json.loads(str(arrays["header"])), "format": "filippov-trajectory-1"}
-    del header["version"], header["digest"]
-    np.savez(tmp_path / "path.npz", **{**arrays, "header": np.array(json.dumps(header))})
+    np.savez(tmp_path / "path.npz", **of_format(pack_trajectory(PATH), 1))
     again = Trajectory.load(tmp_path / "path.npz", FLOW)
     assert again.version is None
     np.testing.assert_array_equal(again.y, PATH.y)
+
+
+@pytest.mark.parametrize("path", [PATH, LEDGER], ids=["straight", "ledger"])
+def test_files_of_the_second_format_are_read_where_nothing_has_changed(
+    path: Trajectory, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "path.npz", **of_format(pack_trajectory(path), 2))
+    np.testing.assert_array_equal(Trajectory.load(tmp_path / "path.npz").y, path.y)
+    path.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as written:
+        assert json.loads(str(written["header"]))["format"] == "filippov-trajectory-3"
+
+
+def test_early_files_of_the_second_format_say_what_to_do(tmp_path: Path) -> None:
+    arrays = of_format(pack_trajectory(LEDGER), 2)
+    del arrays["ledger_own"], arrays["ledger_lapse"]
+    arrays["ledger_t"] = arrays["ledger_t"][1:]
+    np.savez(tmp_path / "path.npz", **arrays)
+    with pytest.raises(
+        InvalidInputError, match=r"early filippov-trajectory-2, .* no clocks: solve again and save"
+    ):
+        Trajectory.load(tmp_path / "path.npz")
 
 
 class Bomb:

@@ -232,6 +232,54 @@ def test_settle_refuses_what_it_cannot_solve() -> None:
     assert not program.violations(1e-12 * np.ones(2)).size
 
 
+def kernel(n: int, width: float, ridge: float, random: np.random.Generator) -> Matrix:
+    places = random.random((n, 1))
+    return np.exp(-((places - places.T) ** 2) / (2.0 * width**2)) + ridge * np.eye(n)
+
+
+def assert_solved(program: BoxProgram) -> None:
+    """The signs of a solution hold, to the rounding errors of K v + c as they are evaluated here."""
+    v, lower, upper = program.v, program.lower, program.upper
+    w = program.K @ v + program.c
+    slack = 1e-13 * (np.abs(program.K) @ np.abs(v) + np.abs(program.c)) * v.size
+    assert np.all((v >= lower - 1e-9) & (v <= upper + 1e-9))
+    assert np.all((w <= slack) | (v <= lower + 1e-9))
+    assert np.all((w >= -slack) | (v >= upper - 1e-9))
+
+
+@pytest.mark.parametrize("ridge", [1e-10, 1e-11])
+def test_a_velocity_carried_past_its_bound_by_rounding_is_put_onto_it(ridge: float) -> None:
+    """Condition 1e12: velocities are known to some 1e-5, and the program has a solution whose signs are right all the same."""
+    n = 40
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        M, signs = kernel(n, 0.1, ridge, random), random.choice([-1.0, 1.0], n)
+        K = np.block([[M, signs[:, None]], [signs[None, :], np.zeros((1, 1))]])
+        v, basis, first = np.zeros(n + 1), np.zeros(n + 1, dtype=bool), int(random.integers(n))
+        v[first], basis[[first, n]] = signs[first], True
+        lower = np.append(np.where(signs < 0, -np.inf, 0.0), -np.inf)
+        upper = np.append(np.where(signs > 0, np.inf, 0.0), np.inf)
+        c = np.append(np.zeros(n), -1.0)
+        program = BoxProgram(K, c, lower, upper, v, np.ones(n + 1, dtype=bool), basis, bordered=True)
+        program.settle()
+        assert_solved(program)
+
+
+def test_a_program_that_is_not_solved_names_coordinates_and_condition() -> None:
+    n, random = 120, np.random.default_rng(0)
+    K = kernel(n, 0.3, 1e-13, random)
+    message = r"at coordinates \[\d+, .*\d+, \.\.\.\] \(\d+\): .* \(condition about \de\+\d+\)"
+    with pytest.raises(SelectionError, match=message):
+        settled(K, K @ random.standard_normal(n), np.ones(n))
+
+
+def test_rates_too_small_to_divide_by_are_no_events() -> None:
+    """1/1e-310 is no number: a coordinate with that rate never reaches its bound, nor its multiplier zero, and nothing warns."""
+    K = np.array([[1.0, 1e-310, 1e-310], [1e-310, 1.0, 0.0], [1e-310, 0.0, 1.0]])
+    program = settled(K, np.array([-0.5, 0.5, 2.0]), np.ones(3))
+    np.testing.assert_array_equal(program.v, [0.5, -0.5, -1.0])
+
+
 @pytest.mark.parametrize("held", [2, 5])
 def test_held_pivots_give_the_same_tableau(held: int) -> None:
     n = 12

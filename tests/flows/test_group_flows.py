@@ -218,6 +218,40 @@ def test_ties_and_surfaces_hold_to_rounding_between_the_steps_of_a_coarse_path()
         assert certificate.inclusion <= 1e-12
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e6, 1e12])
+def test_the_path_does_not_hang_on_the_units_of_f(scale: float) -> None:
+    """A tie's weights solve bordered equations, which must not take a large Hessian's border for rounding."""
+    Q = np.array(
+        [
+            [9.5, -4.0, -4.0, 2.0, -2.0],
+            [-4.0, 13.5, -6.0, 7.0, -1.0],
+            [-4.0, -6.0, 9.5, -7.0, 6.0],
+            [2.0, 7.0, -7.0, 11.5, 0.0],
+            [-2.0, -1.0, 6.0, 0.0, 11.5],
+        ]
+    )
+    b, x0 = np.array([-33.046875, 15.625, 29.75, 2.90625, 49.328125]), np.array([-2.0, 1.0, 2.0, 1.0, 3.0])
+    norm = GroupL1([[0, 1, 2], [3, 4]])
+    path = solve(NormFlow(Quadratic(Q, b), norm), (0, 1), x0)
+    scaled = solve(NormFlow(Quadratic(scale * Q, scale * b), norm), (0, 1), x0)
+    kinds = ["sliding-entry", "sliding-exit", "sliding-entry", "arrival"]
+    assert [s.kind for s in scaled.switches] == [s.kind for s in path.switches] == kinds
+    np.testing.assert_allclose(scaled.y[:, -1], path.y[:, -1], atol=1e-12)
+    t = np.linspace(0, 1, 21)
+    np.testing.assert_allclose(scaled.sol(t), path.sol(t), atol=1e-9)
+
+
+@pytest.mark.parametrize("norm", [group, GroupL1])
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8])
+def test_errors_stay_within_a_few_tolerances(norm: Any, rtol: float) -> None:
+    """`benchmarks/group_errors.py` tries many more; they are below 2 rtol."""
+    f, groups, x0 = problem("quadratic", 4)
+    right = tight(NormFlow(f, norm(groups)), 100, x0)
+    path = tight(NormFlow(f, norm(groups)), 100, x0, rtol)
+    t = np.linspace(0, 1.02 * right.arrival_time, 101)
+    assert np.abs(path.sol(t) - right.sol(t)).max() <= 5 * rtol * np.abs(right.sol(t)).max()
+
+
 # -- an independent scheme -----------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from filippov import Trajectory, solve
 from filippov.arguments import Matrix, Vector
 from filippov.programs import tableau
 from flows import GreedyFlow, LInf, NormFlow, Quadratic, SignFlow, Weighted
+from flows.motions.quadratic_motion import quadratic_motion
 
 FLOWS = pytest.mark.parametrize(("flow", "reference"), [(SignFlow, sign_flow), (GreedyFlow, greedy_flow)])
 
@@ -112,3 +114,30 @@ def test_signs_and_gradient_are_right_at_every_switch() -> None:
         held = ~slides
         np.testing.assert_array_equal(v[held], segment.mode.sides[held] * w[held])
         assert np.all(g[held] * segment.mode.sides[held] <= scale)
+
+
+@pytest.mark.parametrize(("flow", "kept"), [(SignFlow, 1), (GreedyFlow, 2)])
+def test_nothing_of_the_size_of_the_matrix_is_made_for_a_moment(flow: Any, kept: int) -> None:
+    """What is kept is a tableau, and for the l1 flow the bordered matrix; slabs and held pivots are a third of Q here."""
+    n = 1500
+    random = np.random.default_rng(0)
+    system = flow(Quadratic(np.eye(n) + 0.5 / n, random.standard_normal(n)))
+    x = random.standard_normal(n)
+    tracemalloc.start()
+    motion = quadratic_motion(system.objective, system.geometry.family, 0.0, x)
+    proving = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    motion.enter(motion.candidates()[0])
+    building = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert proving < 1.5 * 8 * n * n
+    assert building < (kept + 0.5) * 8 * n * n
+
+
+def test_a_switch_and_the_piece_after_it_hold_one_state() -> None:
+    Q, b, x0 = matrix(120, 100.0, 3)
+    path = solve(SignFlow(Quadratic(Q, b)), (0.0, 1e8), x0)
+    starts = [piece for segment in path.segments for piece in segment.pieces]
+    shared = sum(switch.x is piece.x0 for switch, piece in zip(path.switches, starts[1:], strict=False))
+    assert shared > 0.8 * len(path.switches)
+    assert not path.switches[0].x.flags.writeable

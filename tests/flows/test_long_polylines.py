@@ -6,9 +6,13 @@ import contextlib
 import gc
 import json
 import pickle
+import threading
+import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -277,6 +281,65 @@ def test_broken_files_are_refused_or_end_in_one_named_error(flow: Any, tmp_path:
     np.savez(file, **{**arrays, "header": np.array(json.dumps(header))})
     with pytest.raises(InvalidInputError, match="t_end"):
         Trajectory.load(file)
+
+
+# -- by several threads -------------------------------------------------------------------------------------------------
+
+
+DERIVING = ("ledger.py", "stretches.py", "long_polyline.py")
+
+
+def give_way(frame: FrameType, event: str, arg: object) -> Any:
+    """Let other threads run before each line of the code that derives."""
+    if not frame.f_code.co_filename.endswith(DERIVING):
+        return None
+    if event == "line":
+        time.sleep(0)
+    return give_way
+
+
+def all_that_is_derived(path: Trajectory, t: float) -> bytes:
+    """Return the bits of state, velocity, sides and a switch's place at a time."""
+    switch = path.switches[int(t / path.t_end * (len(path.switches) - 1))]
+    segment = next(segment for segment in path.segments if t <= segment.t1)
+    parts = (path.sol(t), path.velocity(t), switch.x, segment.mode.sides)
+    return b"".join(part.tobytes() for part in parts)
+
+
+def assert_threads_read_the_same_bits(path: Trajectory) -> None:
+    """Four threads ask one path for the same times, in each other's order."""
+    times = np.linspace(0.0, path.t_end, 13).tolist()
+    random = np.random.default_rng(9)
+    orders = [times, times, times, random.permutation(times).tolist()]
+    again = pickle.loads(pickle.dumps(path))
+    alone = {t: all_that_is_derived(again, t) for t in times}
+    threading.settrace(give_way)
+    try:
+        with ThreadPoolExecutor(len(orders)) as threads:
+            found = list(threads.map(lambda order: [all_that_is_derived(path, t) for t in order], orders))
+    finally:
+        threading.settrace(None)  # type: ignore[arg-type]
+    assert found == [[alone[t] for t in order] for order in orders]
+
+
+@pytest.mark.usefixtures("short_stretches")
+@FLOWS
+def test_threads_read_one_path_alike(flow: Any, tmp_path: Path) -> None:
+    system, path, file = stored(flow, tmp_path)
+    assert_threads_read_the_same_bits(Trajectory.load(file, system))
+    assert_threads_read_the_same_bits(path)
+
+
+@FLOWS
+def test_threads_read_one_ledger_alike(flow: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(10)
+    n = 30
+    Q = csr_array(np.diag(np.full(n, 2.5)) - np.diag(np.ones(n - 1), 1) - np.diag(np.ones(n - 1), -1))
+    path = solve(flow(Quadratic(Q, random.standard_normal(n))), (0.0, 1e8), 5.0 * random.standard_normal(n))
+    assert {type(piece).__name__ for s in path.segments for piece in s.pieces} == {"LedgerPiece"}
+    path.save(tmp_path / "path.npz")
+    assert_threads_read_the_same_bits(Trajectory.load(tmp_path / "path.npz"))
+    assert_threads_read_the_same_bits(path)
 
 
 def test_packed_modes_are_modes() -> None:

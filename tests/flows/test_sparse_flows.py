@@ -247,8 +247,32 @@ def test_indefinite_where_the_solution_is_unique() -> None:
 
 @pytest.mark.parametrize("Q", [np.diag([1.0, -1.0]), np.array([[1.0, -3.0], [-3.0, 1.0]])])
 def test_a_tie_that_is_not_positive_definite_is_refused(Q: Matrix) -> None:
-    with pytest.raises(FilippovError, match="not positive definite: several solutions may leave here"):
+    with pytest.raises(
+        FilippovError,
+        match=r"not positive definite: several solutions may leave here.*\[\d+\] are in question: give Q.toarray",
+    ):
         solve(GreedyFlow(Quadratic(sp.csr_array(Q))), (0.0, 1.0), [0.5, 1.0])
+
+
+def test_condition_beyond_double_precision_names_coordinates() -> None:
+    """Gaussian kernels of condition 1e11: what is carried past its bound is put onto it; where that does not do, it is said why."""
+    n, arrived, refusals = 100, 0, []
+    for flow, seed in [(GreedyFlow, 4), (GreedyFlow, 1)]:
+        rng = np.random.default_rng(seed)
+        places = rng.random((n, 2))
+        squares = np.sum((places[:, None] - places) ** 2, axis=2)
+        Q, x0 = np.exp(-squares / (2 * 0.2**2)) + 1e-9 * np.eye(n), rng.standard_normal(n)
+        try:
+            path = solve(flow(Quadratic(sp.csr_array(Q))), (0.0, 1e9), x0)
+        except FilippovError as error:
+            refusals.append(str(error))
+            continue
+        assert np.max(np.abs(Q @ path.sol(path.t_end))) < 1e-12 * np.max(np.abs(x0)) * n
+        arrived += 1
+    assert arrived > 0
+    for refusal in refusals:
+        assert "not positive definite" in refusal
+        assert "[]" not in refusal
 
 
 @pytest.mark.parametrize("name", ["laplacian", "gram"])

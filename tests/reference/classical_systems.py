@@ -488,6 +488,58 @@ _STEWART_SWITCHES = [
     (1.0 - 0.3 / 3.0**0.5 + 2.0 * 0.6 / 3.0**0.5, "arrival"),
 ]
 
+SHIFT, LIFT = -0.5, 0.5
+"""Of the focus from the switching line (it lies behind it), and of the field (1, lift) on the other side."""
+
+
+def boundary_equilibrium() -> PiecewiseSmooth:
+    """Return a focus that has crossed the switching line x1 = 0: what is left of it is a pseudo-equilibrium."""
+    return PiecewiseSmooth(
+        lambda t, x: x[:1],
+        {
+            1: lambda t, x: np.array([SHIFT - x[0] - x[1], x[0] - SHIFT - x[1]]),
+            -1: lambda t, x: np.array([1.0, LIFT]),
+        },
+        jac=lambda t, x: np.array([[1.0, 0.0]]),
+        rate=lambda t, x: np.zeros(1),
+    )
+
+
+@cache
+def _boundary_path() -> AffinePath:
+    into = AffineLeg([[-1, -1], [1, -1]], [SHIFT, -SHIFT], ((1, 0), 0), "sliding-entry")
+    return affine_path((0.5, 1.0), [into, into])
+
+
+def _boundary_exact(t: float) -> np.ndarray:
+    """On x1 = 0, x2' = (3/4 - x2/2) / (3/2 + x2): with w = 3/2 - x2, w exp(-w/3) falls as exp(-t/6)."""
+    path = _boundary_path()
+    entry = path.starts[1]
+    if t <= entry:
+        return path(t, 2)
+    with mp.workdps(DIGITS):
+        w = mp.mpf(3) / 2 - path.states[1][1]
+        third = w / 3 * mp.exp(-w / 3 - (mp.mpf(t) - entry) / 6)
+        return np.array([0.0, float(mp.mpf(3) / 2 + 3 * mp.lambertw(-third))])
+
+
+def amplitude_control() -> PiecewiseSmooth:
+    """Return a rotation whose radius is driven to 1 from both sides: it slides on a circle."""
+    return PiecewiseSmooth(
+        lambda t, x: [x @ x - 1.0],
+        {
+            1: lambda t, x: np.array([-x[1] - x[0], x[0] - x[1]]),
+            -1: lambda t, x: np.array([-x[1] + x[0], x[0] + x[1]]),
+        },
+        jac=lambda t, x: 2.0 * x[None, :],
+        rate=lambda t, x: np.zeros(1),
+    )
+
+
+def _amplitude_exact(t: float) -> np.ndarray:
+    return max(2.0 * np.exp(-t), 1.0) * np.array([np.cos(t), np.sin(t)])
+
+
 SYSTEMS: dict[str, ClassicalSystem] = {
     entry.name: entry
     for entry in (
@@ -569,6 +621,24 @@ SYSTEMS: dict[str, ClassicalSystem] = {
             (1.0, -0.5, 0.7),
             5.0,
             _codimension_two_legs,
+        ),
+        ClassicalSystem(
+            "boundary equilibrium",
+            "di Bernardo, Budd, Champneys and Kowalczyk, Piecewise-smooth Dynamical Systems, 2008, chapter 5",
+            boundary_equilibrium,
+            (0.5, 1.0),
+            8.0,
+            _boundary_exact,
+            lambda: _boundary_path().switches,
+        ),
+        ClassicalSystem(
+            "amplitude control",
+            "sliding on a circle; Filippov 1988, section 4, formula (12) with a curved surface",
+            amplitude_control,
+            (2.0, 0.0),
+            10.0,
+            _amplitude_exact,
+            lambda: [(float(np.log(2.0)), "sliding-entry")],
         ),
         ClassicalSystem(
             "timed release",
