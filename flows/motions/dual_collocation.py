@@ -127,13 +127,13 @@ class DualCollocation:
         Of x, as the states here are meant.
     weights : (n,) array
     p : float
-        >= 2. At 2 both maps are the identity, and this is Radau IIA.
+        > 2.
     start : (n + 1,) array
         x and t.
     rtol : float
     atol : (n + 1,) array
         The residual between the nodes, a perturbation of the gradient, is kept below that of states this far off, and below
-        `DUAL_TOLERANCE` (for p = 2: below `rtol`, relative to the gradient).
+        `DUAL_TOLERANCE`.
     noise : callable
         Of x: the rounding error of the gradient, (n,).
 
@@ -176,11 +176,7 @@ class DualCollocation:
         # The gradient's rounding, and that of the powers in the duality maps.
         floor = ROUNDING * float(np.max(w * (self._noise(x0) + self._p * EPS * np.abs(self._gradient(x0)))))
         allowed = self._curvature(x0) / float(np.min(w)) * size
-        if self._p > 2.0:
-            least = DUAL_TOLERANCE / EPS * float(np.min(w * self._noise(x0)))
-        else:  # the velocity is as well known as the direction of the gradient
-            least = self.rtol * float(np.max(np.abs(w * self._gradient(x0))))
-        allowed = max(min(allowed, least), 4.0 * floor)
+        allowed = max(min(allowed, DUAL_TOLERANCE / EPS * float(np.min(w * self._noise(x0)))), 4.0 * floor)
         h = self.h_abs
         while h > 1e-13 * self.h_abs + EPS * abs(self.t):
             stages = self._solve(x0, h, max(1e-3 * allowed, floor))

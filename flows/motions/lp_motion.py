@@ -10,7 +10,7 @@ import numpy as np
 from filippov.arguments import Matrix, Vector
 from filippov.programs.tableau import SelectionError
 from filippov.rounding import EPS
-from flows.motions.dual_collocation import DualStep, duality_map
+from flows.motions.dual_collocation import DualCollocation, DualStep, duality_map
 from flows.motions.smooth_motion import FlowTimePiece, NormalizedMotion
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ class LpMotion(NormalizedMotion):
     ) -> None:
         super().__init__(objective, t, x, rtol, atol)
         self.p, self.q, self.weights = p, p / (p - 1.0), weights
-        self._implicit = p > 2.0
 
     def in_flow_time(self, g: Vector) -> tuple[Vector, float]:
         """Return dx/ds and dt/ds from the gradient."""
@@ -86,8 +85,34 @@ class LpMotion(NormalizedMotion):
         return []
 
     def piece(self, solver: Any, s_span: tuple[float, float], t0: float, t1: float) -> FlowTimePiece:
-        """Return the solver's last step, with the velocity that was solved for where the gradient tells it less well."""
-        if self.p <= 2.0:
+        """Return the solver's last step, with the velocity that was solved for where there is one."""
+        if not isinstance(solver, DualCollocation):
             return super().piece(solver, s_span, t0, t1)
         dense, gradient = solver.dense_output(), self._seen_from_origin()
         return _DualPiece(dense, gradient, self.descent, self._origin, s_span, t0, t1)
+
+    def _start(self, displacement: Vector | None = None) -> Any:
+        if self.p <= 2.0:
+            return super()._start(displacement)
+        origin, objective, fixed = self._origin, self.objective, self._hessian if self._linear else None
+
+        def hessian(z: Vector) -> Matrix:
+            self.njev += fixed is None
+            return objective.hess(origin + z) if fixed is None else fixed
+
+        def noise(z: Vector) -> Vector:
+            if fixed is None:
+                return objective.gradient_error(origin + z)
+            return np.asarray(EPS * np.abs(fixed) @ np.abs(z))
+
+        self._solver = DualCollocation(
+            self._seen_from_origin(),
+            hessian,
+            self.weights,
+            self.p,
+            np.append(self.x - origin if displacement is None else displacement, self.t),
+            self.rtol,
+            np.full(self.x.size + 1, self.atol),
+            noise,
+        )
+        return self._solver

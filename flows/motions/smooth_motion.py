@@ -28,23 +28,12 @@ from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
-from flows.motions.arrival import ZeroCheck, finite_hessian, polish_zero
-from flows.motions.dual_collocation import DualCollocation
+from flows.motions.arrival import finite_hessian, polish_zero
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
 __all__ = ["FlowTimePiece", "GradientMotion", "NormalizedMotion"]
-
-STIFF = 3.0
-"""Steps longer than this over the largest curvature are at the limit of the explicit pair's stability, about 6 at most."""
-
-PATIENCE = 10
-"""Looks in a row, and one more a coordinate, that find the steps so before collocation takes over: an arrival with curvatures
-alike is not that long, and a step by collocation costs a solution of 7 n equations."""
-
-LARGEST_COLLOCATED = 128
-"""Above this many coordinates a step by collocation is too dear."""
 
 RESIDUAL = 64.0
 """The gradient is zero below this many rounding errors of it."""
@@ -157,10 +146,9 @@ class FlowTimePiece(Piece):
 class NormalizedMotion(Motion):
     """x' = -g/||g|| in gradient-flow time, with arrival at g = 0 in finite time.
 
-    Far from g = 0 the Runge-Kutta pair DOP853 integrates (x, t). Where its stability and not its accuracy limits the steps, as it
-    does beside a flat direction, along which g = 0 takes for ever in s, collocation (`DualCollocation`) takes over. Once Newton's
-    method from the state finds a nearby zero z of the gradient with positive semidefinite Hessian, (x - z, t) is integrated
-    instead, with tolerances relative to the distance that is left, so that the direction of arrival is resolved down to rounding.
+    Far from g = 0 the Runge-Kutta pair DOP853 integrates (x, t). Once Newton's method from the state finds a nearby zero z
+    of the gradient with positive semidefinite Hessian, it integrates (x - z, t) instead, with tolerances relative to the
+    distance that is left, so that the direction of arrival is resolved down to rounding.
 
     Parameters
     ----------
@@ -178,16 +166,12 @@ class NormalizedMotion(Motion):
         self.objective, self.t, self.x = objective, t, x.copy()
         self.rtol, self.atol = max(rtol, 1e-13), atol
         self._gradient = _Checked(objective)
-        self._check = ZeroCheck(objective, x)
         self._solver: Any = None
         self._origin = np.zeros(x.size)
         self._target: Vector | None = None
         self._hessian: Matrix | None = None  # at the target
         self._linear = False  # whether the gradient is the linear one
         self._steps = 0
-        self.p, self.weights = 2.0, np.ones(x.size)
-        self._implicit = False  # whether collocation has taken over
-        self._stiff = 0  # looks in a row that found the steps limited by stability
         self._at_saddle = False
         self._standstill = 0  # steps in a row that were below the resolution of time
         self._resting = self._arrived = False
@@ -222,9 +206,6 @@ class NormalizedMotion(Motion):
         g = self._gradient(self.x)
         if not self._arrived and not self._negligible(self.x, g):
             return [Candidate(self.descent(g), moving)]
-        H, error = finite_hessian(self.objective, self.x), RESIDUAL * self.objective.gradient_error(self.x)
-        self._check.refuse_noise(self.t, self.x, g, H, error)
-        self._check.refuse_rest(self.t, self.x)
         rest = Candidate(np.zeros(n), Mode([0], n, resting=True))
         if self.objective.convex:
             return [rest]
@@ -273,8 +254,8 @@ class NormalizedMotion(Motion):
     def _step(self, t_bound: float) -> Piece | None:
         if self._solver is None:
             self._start()
-        elif self._steps % self.LOOK_EVERY == 0:
-            self._look()
+        elif self._target is None and self._steps % self.LOOK_EVERY == 0:
+            self._look_for_zero()
         solver = self._solver
         assert solver is not None
         if self._target is not None:
@@ -301,40 +282,19 @@ class NormalizedMotion(Motion):
         return FlowTimePiece(dense, gradient, self.descent, self._origin, s_span, t0, t1)
 
     def _start(self, displacement: Vector | None = None) -> Any:
-        """Start the integrator at the present state, as seen from the origin in use."""
-        start = np.append(self.x - self._origin if displacement is None else displacement, self.t)
-        if self._implicit:
-            self._solver = self._collocation(start)
-            return self._solver
-        gradient = self._seen_from_origin()
+        """Start the Runge-Kutta pair at the present state, as seen from the origin in use."""
+        origin, gradient = self._origin, self._seen_from_origin()
 
         def field(_: float, z: Vector) -> Vector:
             return np.append(*self.in_flow_time(gradient(z[:-1])))
 
+        start = np.append(self.x - origin if displacement is None else displacement, self.t)
         # A vector of absolute tolerances is documented, and changed on the way below; the type stubs know neither.
         integrator: Any = DOP853
         self._solver = integrator(
             field, 0.0, start, np.inf, rtol=self.rtol, atol=np.full(start.size, self.atol)
         )
         return self._solver
-
-    def _collocation(self, start: Vector) -> DualCollocation:
-        """Return the implicit integrator, from (x - origin, t)."""
-        origin, objective, fixed = self._origin, self.objective, self._hessian if self._linear else None
-
-        def hessian(z: Vector) -> Matrix:
-            self.njev += fixed is None
-            return finite_hessian(objective, origin + z) if fixed is None else fixed
-
-        def noise(z: Vector) -> Vector:
-            if fixed is None:
-                return objective.gradient_error(origin + z)
-            return np.asarray(EPS * np.abs(fixed) @ np.abs(z))
-
-        atol = np.full(start.size, self.atol)
-        return DualCollocation(
-            self._seen_from_origin(), hessian, self.weights, self.p, start, self.rtol, atol, noise
-        )
 
     def _seen_from_origin(self) -> Callable[[Vector], Vector]:
         """Return the gradient as a function of x - origin."""
@@ -365,26 +325,10 @@ class NormalizedMotion(Motion):
         solver.atol = np.append(np.full(self.x.size, tolerance), self.atol)
         return solver
 
-    def _look(self) -> None:
-        """See where g = 0 is, and what limits the steps."""
-        if self._target is None:
-            H = finite_hessian(self.objective, self.x)
-            self.njev += 1
-            self._look_for_zero(H)
-        else:
-            assert self._hessian is not None
-            H = self._hessian
-        if self.p != 2.0 or self._implicit or self.x.size > LARGEST_COLLOCATED:
-            return
-        curvature = float(np.linalg.norm(self.weights[:, None] * H * self.weights, 2))
-        self._stiff = self._stiff + 1 if self._longest * curvature > STIFF else 0
-        if self._stiff >= PATIENCE + self.x.size:
-            self._implicit = True
-            self._start(self._solver.y[:-1])
-
-    def _look_for_zero(self, H: Matrix) -> None:
+    def _look_for_zero(self) -> None:
         """Take the zero that Newton's method finds as origin, if it is a minimiser and near on Newton's own scale."""
-        g = self._gradient(self.x)
+        H, g = finite_hessian(self.objective, self.x), self._gradient(self.x)
+        self.njev += 1
         newton, *_ = np.linalg.lstsq(H, g, rcond=1e-13)
         zero = polish_zero(self.objective, self.x)
         distance, expected = np.linalg.norm(zero - self.x), np.linalg.norm(newton)

@@ -15,6 +15,7 @@ def test_the_cells_run():
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
+    plt.close("all")  # what other tests have left open
     names: dict[str, object] = {}
     shown = []
     for cell in CELLS:

@@ -34,6 +34,7 @@ class StuckMotion:
 
     may_chatter = certified = False
     nfev = njev = 0
+    remark = ""
     at_switch = True
 
     def __init__(self, t: float, x: Any) -> None:
