@@ -95,7 +95,6 @@ class RungeKuttaMotion(Motion):
         self._method, self._explicit = method, method in EXPLICIT
         self._trace: list[Sequence[float] | Vector] = []
         self._again: list[Sequence[float] | Vector] = []
-        self._asked: list[Sequence[float] | Vector] = []
         self._stages = stage_times(method) if self._explicit else []
         self.regime: Regime | None = None
         self._solver: Any = None
@@ -228,7 +227,7 @@ class RungeKuttaMotion(Motion):
         self.nfev += 1
         self._velocity = velocity
         self._guards = Guards(regime.gaps(self.t, self.x), regime.gap_rates(self.t, self.x, velocity), slacks)
-        self._field = regime.stage_function(self._asked)
+        self._field = regime.stage_function([])
         self._solver = self._new_solver("path", regime, self.t, self.x, velocity, self.t_end, self._step_size)
 
     def _new_solver(
@@ -393,20 +392,18 @@ class RungeKuttaMotion(Motion):
         return t + h, x, *self._ask(t + h, x)
 
     def _ask(self, t: float, x: Vector) -> tuple[Vector, Vector]:
-        """Return the present regime's velocity and slacks as a stage does, unchecked where nothing looks amiss."""
-        regime, asked = self.regime, self._asked
+        """Return the present regime's velocity and slacks; off all surfaces the user's field is asked as by a stage, unchecked."""
+        regime = self.regime
         assert regime is not None
         self.nfev += 1
-        asked.clear()
+        if regime.members.size:  # with the choices that a stage leaves out: at a two-fold weights are 0/0
+            return regime.evaluate(t, x)
         try:
             velocity = np.array(returned("the field", self._field(t, x)))
         except Exception:
             regime.evaluate(t, x)  # raises too, and says where
             raise
-        slacks = np.array(asked[-1]) if asked else _NOTHING
-        # A sense of zero: at a two-fold, where weights are 0/0, a stage leaves out the choices that are to be made.
-        lost = slacks.size > 0 and slacks[-1] == 0.0
-        return regime.evaluate(t, x) if lost or not np.isfinite(velocity).all() else (velocity, slacks)
+        return (velocity, _NOTHING) if np.isfinite(velocity).all() else regime.evaluate(t, x)
 
     def _dense_to(self, regime: Regime, t0: float, x0: Vector, f0: Vector | None, t: float) -> Any:
         """Return the dense output of a step from t0 to t, by a stepper of the thread that asks: several may read a path."""

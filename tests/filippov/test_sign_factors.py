@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import numpy as np
@@ -61,17 +60,16 @@ def test_surfaces_are_irreducible_and_there_once(formula: str, expected: set[str
     assert surfaces_of(text) == {sympy.expand(h / sympy.Poly(h).LC()) for h in wanted}
 
 
-def random_formula(generator: random.Random) -> Any:
+def random_formula(generator: np.random.Generator) -> Any:
     """Return signs, products and kinks of expanded products of small polynomials."""
 
     def factor() -> Any:
-        a, b, c = (generator.randint(-2, 2) for _ in range(3))
-        return generator.choice(
-            [a * x + b * y + c, x**2 + b * x * y + abs(c) + 1, x * y + c, sympy.sin(x) - b * y]
-        )
+        a, b, c = generator.integers(-2, 3, 3).tolist()
+        factors = [a * x + b * y + c, x**2 + b * x * y + abs(c) + 1, x * y + c, sympy.sin(x) - b * y]
+        return factors[int(generator.integers(4))]
 
     def product() -> Any:
-        powers = [factor() ** generator.randint(1, 3) for _ in range(2)]
+        powers = [factor() ** int(generator.integers(1, 4)) for _ in range(2)]
         return sympy.expand(sympy.Mul(*powers))
 
     first, second, third = product(), product(), product()
@@ -86,12 +84,12 @@ def random_formula(generator: random.Random) -> Any:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_field_is_the_formula_at_rational_points(seed: int) -> None:
-    generator = random.Random(seed)
+    generator = np.random.default_rng(seed)
     formula = random_formula(generator)
     system = from_sympy([formula, 1], [x, y])
     compared = 0
     for _ in range(12):
-        point = [sympy.Rational(generator.randint(-900, 900), 256) for _ in range(2)]
+        point = [sympy.Rational(int(generator.integers(-900, 901)), 256) for _ in range(2)]
         at = np.array([float(value) for value in point])
         exact = formula.xreplace(dict(zip((x, y), point, strict=True)))
         if any(abs(float(h.subs({x: point[0], y: point[1]}))) < 1e-9 for h in system.surface_expressions):
