@@ -13,9 +13,9 @@ from filippov.rounding import EPS
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
-__all__ = ["NotFiniteError", "ZeroCheck", "finite_hessian", "polish_zero"]
+__all__ = ["ZeroCheck", "finite_hessian", "polish_zero"]
 
-LARGEST_SHIFT = 1e-2
+LARGEST_SHIFT = 1e-4
 """A state is moved onto its surfaces, or to g = 0, by at most this, relative to its size: by more, and it is not known to be
 there."""
 
@@ -24,15 +24,11 @@ LARGEST_ERROR = 1e-3
 the formula's rounding hides the gradient (1e15 x (1 - tanh(1e15 x)^2) is zero to 0.2 at x = 1)."""
 
 
-class NotFiniteError(FilippovError):
-    """The gradient or Hessian is not a number; inside a step this only means that the step was too long."""
-
-
 def finite_hessian(objective: SmoothObjective, x: Vector) -> Matrix:
     """Return hess f(x), or raise where it is not finite."""
     H = objective.hess(x)
     if not np.isfinite(H).all():
-        raise NotFiniteError(f"hess is not finite at x = {np.array2string(x, threshold=6)}")
+        raise FilippovError(f"hess is not finite at x = {np.array2string(x, threshold=6)}")
     return H
 
 

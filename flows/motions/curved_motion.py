@@ -30,14 +30,14 @@ from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
 from filippov.system import Candidate, Motion
 from flows.faces import LEVEL, Curvature, Face, FaceCandidate, FaceFamily, ThirdDerivative
-from flows.motions.arrival import NotFiniteError, ZeroCheck, polish_zero
+from flows.motions.arrival import ZeroCheck, polish_zero
 from flows.motions.curved_pieces import CurvedPiece, CurvedPoint
 from flows.motions.guard_polynomials import first_root, hermite_root, lowest_cubic
 
 if TYPE_CHECKING:
     from flows.objectives import SmoothObjective
 
-__all__ = ["CurvedMotion", "NewtonError"]
+__all__ = ["CurvedMotion", "NewtonError", "NotFiniteError"]
 
 GAP_TOLERANCE = 64.0
 """A gap is closed below this many rounding errors of the gradient."""
@@ -60,6 +60,10 @@ RESOLVED = 1e-12
 
 class NewtonError(FilippovError):
     """Newton's method did not converge; inside a step this only means that the step was too long."""
+
+
+class NotFiniteError(FilippovError):
+    """The gradient or Hessian is not a number; inside a step this only means that the step was too long."""
 
 
 class _Third(ThirdDerivative):

@@ -24,7 +24,6 @@ from scipy.special import roots_jacobi
 
 from filippov.arguments import Matrix, Vector
 from filippov.rounding import EPS
-from flows.motions.arrival import NotFiniteError
 
 __all__ = ["DUAL_TOLERANCE", "DualCollocation", "DualStep", "duality_map"]
 
@@ -180,11 +179,8 @@ class DualCollocation:
         allowed = max(min(allowed, DUAL_TOLERANCE / EPS * float(np.min(w * self._noise(x0)))), 4.0 * floor)
         h = self.h_abs
         while h > 1e-13 * self.h_abs + EPS * abs(self.t):
-            try:
-                stages = self._solve(x0, h, max(1e-3 * allowed, floor))
-                error = np.inf if stages is None else self._residual(x0, h, stages) / allowed
-            except NotFiniteError:  # a trial too far away
-                error = np.inf
+            stages = self._solve(x0, h, max(1e-3 * allowed, floor))
+            error = np.inf if stages is None else self._residual(x0, h, stages) / allowed
             if error <= 1.0:
                 assert stages is not None
                 self._accept(x0, t0, h, stages)

@@ -50,7 +50,7 @@ class _Checked:
         self.count += 1
         g = self.objective.grad(x)
         if not np.all(np.isfinite(g)):
-            raise NotFiniteError(f"grad is not finite at x = {np.array2string(x, threshold=6)}")
+            raise FilippovError(f"grad is not finite at x = {np.array2string(x, threshold=6)}")
         return g
 
 
