@@ -15,7 +15,7 @@ R. W. Cottle, J.-S. Pang, R. E. Stone, *The Linear Complementarity Problem*, 199
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,15 +87,18 @@ def selections(
     spectrum = np.linalg.eigvalsh(reduced) if reduced.size else np.ones(1)
     # An eigenvalue within rounding of zero, k eps times the largest entry, is zero.
     rounding = 16.0 * EPS * K.shape[0] * float(np.max(np.abs(K)))
+    unit = _unit(K, border)
+    K, c = K / unit, c / unit
     if spectrum[0] < -rounding:
         found = list(_enumerate(K, c, lower, upper, border))
         if not found:
             raise SelectionError("no velocity satisfies the complementarity conditions")
-        return sorted(_distinct(found), key=lambda s: tuple(s.v))
-    selection = _least_curvature(K, c, lower, upper, border)
-    if spectrum[0] <= rounding:
-        selection = _least_norm(K, selection, lower, upper, border)
-    return [selection]
+        found = sorted(_distinct(found), key=lambda s: tuple(s.v))
+    else:
+        found = [_least_curvature(K, c, lower, upper, border)]
+        if spectrum[0] <= rounding:
+            found = [_least_norm(K, found[0], lower, upper, border)]
+    return [replace(selection, w=unit * selection.w) for selection in found]
 
 
 def leaving(
@@ -137,14 +140,27 @@ def leaving(
         return gone
     low = np.where(at_lower, 0.0, -np.inf)
     high = np.where(at_upper, 0.0, np.inf)
-    block = K[np.ix_(sliding, sliding)]
     edge = None if border is None else border[sliding]
-    program = _program(block, c[sliding], low, high, np.zeros(sliding.size), ~degenerate, edge, total=0.0)
+    block, unit = K[np.ix_(sliding, sliding)], _unit(K, border)
+    start = np.zeros(sliding.size)
+    program = _program(block / unit, c[sliding] / unit, low, high, start, ~degenerate, edge, total=0.0)
     program.settle()
     size = sliding.size
     held = ~program.basis[:size] & degenerate
     gone[sliding[held & (np.abs(program.w[:size]) > program.multiplier_error()[:size])]] = True
     return gone
+
+
+def _unit(K: Matrix, border: Vector | None) -> float:
+    """Return the power of two over which K is of the size of the border, without which its units do not matter.
+
+    Otherwise the border's multiplier has the rounding of the larger of the two, and a w that consists of it alone is not seen to be
+    zero.
+    """
+    if border is None or not K.any():
+        return 1.0
+    exponent = np.round(np.log2(np.max(np.abs(K))) - np.log2(np.max(np.abs(border))))
+    return float(2.0 ** np.clip(exponent, -500, 500))  # so that nothing overflows
 
 
 def _differences(border: Vector) -> Matrix:
@@ -286,13 +302,12 @@ def _may_fit(
     decided = pattern[:depth]
     high[:depth] = np.where(decided == -1, lower[:depth], upper[:depth])
     low[:depth] = np.where(decided == 1, upper[:depth], lower[:depth])
-    centre, radius = 0.5 * (low + high), 0.5 * (high - low)
-    middle = K[:depth] @ centre + c[:depth]
-    spread = np.abs(K[:depth]) @ radius + slack[:depth]
-    needs_nonnegative, needs_nonpositive = decided <= 0, decided >= 0
-    return not bool(
-        np.any((needs_nonnegative & (middle + spread < 0)) | (needs_nonpositive & (middle - spread > 0)))
-    )
+    rows = K[:depth]
+    with np.errstate(invalid="ignore"):  # 0 times an infinite bound, which is nothing here
+        ends = np.where(rows == 0.0, 0.0, rows * np.stack([low, high])[:, None, :])
+    least = ends.min(axis=0).sum(axis=1) + c[:depth] - slack[:depth]
+    most = ends.max(axis=0).sum(axis=1) + c[:depth] + slack[:depth]
+    return not bool(np.any(((decided <= 0) & (most < 0)) | ((decided >= 0) & (least > 0))))
 
 
 def _solve_pattern(
@@ -311,13 +326,10 @@ def _solve_pattern(
     singular = False
     if free.any():
         matrix, target = K[np.ix_(free, free)], -(c[free] + K[free] @ v)
-        unit = 1.0
         if border is not None:
-            # The border in the size of K: otherwise the solution has the rounding of the larger of the two.
-            unit = float(np.max(np.abs(K))) / float(np.max(np.abs(border)))
-            edge = unit * border[free]
+            edge = border[free]
             matrix = np.block([[matrix, -edge[:, None]], [edge[None, :], np.zeros((1, 1))]])
-            target = np.append(target, unit * (1.0 - border @ v))
+            target = np.append(target, 1.0 - border @ v)
         cut = 64.0 * EPS * K.shape[0]
         solution, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=cut)
         solution = solution + np.linalg.lstsq(matrix, target - matrix @ solution, rcond=cut)[0]
@@ -326,7 +338,7 @@ def _solve_pattern(
         if np.max(np.abs(matrix @ solution - target)) > allowed:
             return None
         v[free] = solution[: int(free.sum())]
-        rate = 0.0 if border is None else unit * float(solution[-1])
+        rate = 0.0 if border is None else float(solution[-1])
     elif border is not None:
         return None
     w = K @ v + c - (0.0 if border is None else rate * border)

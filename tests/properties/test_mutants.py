@@ -166,8 +166,10 @@ def all_patterns(
     return sorted(found)
 
 
-@pytest.mark.parametrize("bordered", [False, True])
-def test_all_selections_of_indefinite_problems(bordered: bool) -> None:
+@pytest.mark.parametrize(
+    "kind", ["box", "no lower bound", "no upper bound", "weighted simplex", "capped simplex"]
+)
+def test_all_selections_of_indefinite_problems(kind: str) -> None:
     """In boxes of any size, and on simplices with weights: none is missing, and none outside the bounds is invented."""
     random = np.random.default_rng(3)
     tried = several = 0
@@ -178,11 +180,17 @@ def test_all_selections_of_indefinite_problems(bordered: bool) -> None:
         c = random.integers(-9, 10, n).astype(float)
         lower, upper = -random.integers(1, 4, n).astype(float), random.integers(1, 4, n).astype(float)
         border = None
-        if bordered:
+        if kind == "no lower bound":
+            lower[random.integers(n)] = -np.inf
+        elif kind == "no upper bound":
+            upper[random.integers(n)] = np.inf
+        elif kind == "weighted simplex":
             lower, upper, border = np.zeros(n), np.full(n, np.inf), 2.0 ** random.integers(-1, 3, n)
+        elif kind == "capped simplex":
+            lower, upper, border = np.zeros(n), np.full(n, 0.625), np.ones(n)
         tangent = K if border is None else null_space(border[None, :]).T @ K @ null_space(border[None, :])
         expected = all_patterns(K, c, lower, upper, border)
-        if expected is None or np.linalg.eigvalsh(tangent)[0] > -1e-6:
+        if not expected or np.linalg.eigvalsh(tangent)[0] > -1e-6:
             continue
         found = selections(K, c, lower, upper, border)
         assert len(found) == len(expected)

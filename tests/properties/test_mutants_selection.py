@@ -265,7 +265,7 @@ def test_entries_change_between_pivots_in_and_out(held: int) -> None:
         np.testing.assert_array_equal(tableau.solve(residual)[~basis], 0.0)
 
 
-@pytest.mark.parametrize("exponent", [-30, 0])
+@pytest.mark.parametrize("exponent", [-30, 0, 30])
 def test_a_least_norm_on_a_simplex_keeps_the_curvature_of_any_size(exponent: int) -> None:
     """Of the shares with the same K v, here d'v = 0, that of least norm; a border of size one does not drown K."""
     d = np.array([1.0, -2.0, 1.0, 0.0])
@@ -288,64 +288,6 @@ def test_a_least_norm_that_is_at_its_bound_already() -> None:
         (found,) = selections(np.outer(d, d), -25.0 * d, -np.array(bound), np.array(bound))
         np.testing.assert_allclose(found.v, d, atol=1e-13)
         assert found.singular
-
-
-def exact_patterns(
-    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None
-) -> list[list[float]] | None:
-    """Every solution over all patterns; None where one is degenerate or not isolated."""
-    n, found = c.size, []
-    for pattern in product((-1, 0, 1), repeat=n):
-        side = np.array(pattern)
-        free = side == 0
-        v = np.where(side < 0, lower, np.where(side > 0, upper, 0.0))
-        if not np.isfinite(v).all() or (border is not None and not free.any()):
-            continue
-        matrix, target = K[np.ix_(free, free)], -(c + K @ v)[free]
-        if border is not None:
-            matrix = np.block([[matrix, -border[free][:, None]], [border[free][None, :], np.zeros((1, 1))]])
-            target = np.append(target, 1.0 - border @ v)
-        if matrix.size and abs(np.linalg.det(matrix)) < 1e-9:
-            return None
-        solution = np.linalg.solve(matrix, target)
-        v[free] = solution[: int(free.sum())]
-        w = K @ v + c - (0.0 if border is None else solution[-1] * border)
-        margins = np.concatenate([(v - lower)[free], (upper - v)[free], w[side < 0], -w[side > 0]])
-        if np.abs(margins).min(initial=1.0) < 1e-9:
-            return None
-        if margins.min(initial=1.0) > 0.0:
-            found.append(v.tolist())
-    return sorted(found)
-
-
-@pytest.mark.parametrize("kind", ["capped simplex"])
-def test_all_selections_with_bounds_on_one_side_and_with_caps(kind: str) -> None:
-    random = np.random.default_rng(8)
-    tried = several = 0
-    while tried < 40:
-        n = int(random.integers(2, 4))
-        K = random.integers(-6, 7, (n, n)).astype(float)
-        K, c = K + K.T, random.integers(-9, 10, n).astype(float)
-        lower, upper, border = (
-            -random.integers(1, 4, n).astype(float),
-            random.integers(1, 4, n).astype(float),
-            None,
-        )
-        if kind == "capped simplex":
-            lower, upper, border = np.zeros(n), np.full(n, 0.625), np.ones(n)
-        elif kind == "no lower bound":
-            lower[random.integers(n)] = -np.inf
-        else:
-            upper[random.integers(n)] = np.inf
-        reduced = K if border is None else (np.eye(n) - 1.0 / n) @ K @ (np.eye(n) - 1.0 / n)
-        expected = exact_patterns(K, c, lower, upper, border)
-        if not expected or np.linalg.eigvalsh(reduced)[0] > -1e-6:
-            continue
-        found = selections(K, c, lower, upper, border)
-        np.testing.assert_allclose([s.v for s in found], expected, atol=1e-11)
-        tried += 1
-        several += len(expected) > 1
-    assert several > 5
 
 
 def test_equations_that_contradict_each_other_give_no_selection() -> None:
