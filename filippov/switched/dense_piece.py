@@ -100,11 +100,12 @@ def all_settled(regime: Regime, times: Vector, states: Matrix) -> Matrix:
     h = regime.kept(regime.surfaces.along(times, states))
     J = np.moveaxis(regime.kept(regime.surfaces.jacobian_along(times, states)), 1, 0)
     far = np.abs(h).max(axis=0)
-    rounding = EPS * np.matmul(np.abs(J), np.abs(states.T)[:, :, None])[:, :, 0].max(axis=1)
+    inverse = _least_inverse(J)
+    rounding = EPS * np.einsum("kcn,nk->kc", np.abs(J), np.abs(states)).max(axis=1)
     for _ in range(MOST_STEPS):
         if not (far > rounding).any():
             break
-        nearer = states - _least_steps(J, h)
+        nearer = states - np.einsum("knc,ck->nk", inverse, h)
         h_nearer = regime.kept(regime.surfaces.along(times, nearer))
         far_nearer = np.abs(h_nearer).max(axis=0)
         better = far_nearer < far
@@ -115,27 +116,20 @@ def all_settled(regime: Regime, times: Vector, states: Matrix) -> Matrix:
     return states
 
 
-def _least_inverse(J: Matrix) -> Matrix:
-    """Return the pseudo-inverse of gradients J (codimension, n), (n, codimension); one and two gradients without an SVD."""
-    if len(J) == 1:
-        return J.T / float(J[0].dot(J[0]))
-    if len(J) == 2:
-        (a, b), (_, d) = J.dot(J.T).tolist()
-        determinant = a * d - b * b
-        if determinant > INDEPENDENT * a * d:
-            return J.T.dot(np.array([[d, -b], [-b, a]])) / determinant
-    return np.asarray(np.linalg.pinv(J, rcond=1e-12))
+def _least_inverse(J: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pseudo-inverses of gradients J (..., codimension, n), shape (..., n, codimension).
 
-
-def _least_steps(J: NDArray[np.float64], h: Matrix) -> Matrix:
-    """Return the steps of least norm, (n, k), that change functions of gradients J (k, codimension, n) by h (codimension, k)."""
-    if len(h) == 1:
-        gradients = J[:, 0, :]
-        return np.asarray(gradients.T * (h / (gradients * gradients).sum(axis=1)))
-    normal = J @ np.moveaxis(J, 1, 2)
-    # The squared volume that unit gradients span: where it is small, products of gradients have lost too much.
-    spread = np.linalg.det(normal) / np.prod(np.diagonal(normal, axis1=1, axis2=2), axis=1)
-    if spread.min() > INDEPENDENT:
-        shares = np.linalg.solve(normal, h.T[:, :, None])
-        return np.asarray((np.moveaxis(J, 1, 2) @ shares)[:, :, 0].T)
-    return np.array([np.linalg.lstsq(a, b, rcond=1e-12)[0] for a, b in zip(J, h.T, strict=True)]).T
+    Of one and two gradients without an SVD, where they are not so nearly parallel that their products have lost too much.
+    """
+    transposed = np.swapaxes(J, -1, -2)
+    if J.shape[-2] > 2:
+        return np.asarray(np.linalg.pinv(J, rcond=1e-12))
+    normal = J @ transposed
+    if J.shape[-2] == 1:
+        return np.asarray(transposed / normal)
+    a, b, d = normal[..., 0, 0], normal[..., 0, 1], normal[..., 1, 1]
+    determinant = a * d - b * b
+    if not (determinant > INDEPENDENT * a * d).all():
+        return np.asarray(np.linalg.pinv(J, rcond=1e-12))
+    adjugate = np.array([[d, -b], [-b, a]]) / determinant
+    return np.asarray(transposed @ np.moveaxis(adjugate, (0, 1), (-2, -1)))

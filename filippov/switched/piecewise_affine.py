@@ -12,6 +12,7 @@ from filippov.errors import FilippovError, InvalidInputError
 from filippov.switched.regime import Regime
 from filippov.switched.relay import Relay
 from filippov.switched.runge_kutta_motion import RungeKuttaMotion
+from filippov.switched.stepping import EXPLICIT, StepPolynomial
 from filippov.system import Motion
 
 __all__ = ["PiecewiseAffine"]
@@ -114,6 +115,7 @@ class _AffineMotion(RungeKuttaMotion):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._method, self._explicit = EXPLICIT[0], True  # whichever was asked for: its steps are not taken
         self._series: dict[bytes, _ExponentialSeries] = {}
 
     def _new_solver(
@@ -150,24 +152,25 @@ class _ExponentialSeries:
         norm = float(np.abs(A).sum(axis=0).max())
         self.reach = REACH / norm if norm > 0 else np.inf
         self._unit = self.reach if norm > 0 else 1.0
-        scaled = self._unit * A if norm > 0 else A
-        self._powers: Matrix | None = None
-        if A.size <= KEPT_SIZE:
-            powers = [self._unit * np.eye(len(A))]
-            for k in range(2, TERMS + 1):
-                powers.append((scaled @ powers[-1]) / k)
-            self._powers = np.concatenate(powers)
-        self._scaled = scaled
+        self._scaled = self._unit * A
+        self._powers = (
+            np.concatenate(self._terms(self._unit * np.eye(len(A)))) if A.size <= KEPT_SIZE else None
+        )
 
-    def of(self, t: float, x: Vector, v: Vector) -> _Series:
+    def of(self, t: float, x: Vector, v: Vector) -> StepPolynomial:
         """Return the solution that leaves x at t with velocity v."""
         if self._powers is not None:
-            return _Series(t, x, self._unit, self._powers.dot(v).reshape(TERMS, v.size))
-        terms = np.empty((TERMS, v.size))
-        terms[0] = self._unit * v
-        for k in range(1, TERMS):
-            terms[k] = self._scaled.dot(terms[k - 1]) / (k + 1)
-        return _Series(t, x, self._unit, terms)
+            terms = self._powers.dot(v).reshape(TERMS, v.size)
+        else:
+            terms = np.array(self._terms(self._unit * v))
+        return StepPolynomial(t, self._unit, x, terms, powers=True)
+
+    def _terms(self, first: Matrix) -> list[Matrix]:
+        """Return a term of the series, a vector or a matrix, and the ones after it."""
+        terms = [first]
+        for k in range(2, TERMS + 1):
+            terms.append(self._scaled.dot(terms[-1]) / k)
+        return terms
 
 
 class _SeriesSolver:
@@ -182,7 +185,7 @@ class _SeriesSolver:
         self.h_abs = series.reach
         self.f = series.A.dot(x) + b
         self.status = "running"
-        self._output: _Series | None = None
+        self._output: StepPolynomial | None = None
 
     def step(self) -> None:
         A, t, step = self._series.A, self.t, min(self.h_abs, self._series.reach)
@@ -194,22 +197,6 @@ class _SeriesSolver:
         self.h_abs = self._series.reach
         self.status = "finished" if arrives else "running"
 
-    def interpolant(self) -> _Series:
+    def interpolant(self) -> StepPolynomial:
         assert self._output is not None
         return self._output
-
-
-class _Series:
-    """x + sum_k terms_k ((t - t0) / unit)^k."""
-
-    def __init__(self, t0: float, x: Vector, unit: float, terms: Matrix) -> None:
-        self._t0, self._x, self._unit, self._terms = t0, x, unit, terms
-
-    def __call__(self, times: float | Vector) -> Vector | Matrix:
-        """Return the state (n,) at one time, or (n, m) at times (m,)."""
-        share = (times - self._t0) / self._unit
-        powers = np.empty((len(self._terms), *np.shape(share)))
-        powers[:] = share
-        # Not by BLAS, whose sums depend on how many times are asked for.
-        rise = np.einsum("k...,kn->...n", np.multiply.accumulate(powers), self._terms)
-        return np.asarray((self._x + rise).T)

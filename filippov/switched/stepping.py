@@ -16,7 +16,7 @@ import numpy as np
 
 from filippov.arguments import Matrix, Vector, returned
 
-__all__ = ["EXPLICIT", "stage_times", "stepper"]
+__all__ = ["EXPLICIT", "StepPolynomial", "stage_times", "stepper"]
 
 Field = Callable[[float, Vector], Any]
 
@@ -180,7 +180,7 @@ class _EighthOrder(_Stepping):
         for s, c, combine, above in self._stages_extra:
             K[s] = fun(t + c * h, combine(above))
         self.evaluations += len(self._stages_extra)
-        return _SeventhDegree(t, h, self.y_old, h * self._coefficients.dot(K))
+        return StepPolynomial(t, h, self.y_old, h * self._coefficients.dot(K))
 
     def _estimate_error_norm(self, K: Matrix, h: float, scale: Vector) -> float:
         fifth, third = self.E5.dot(K) / scale, self.E3.dot(K) / scale
@@ -190,17 +190,20 @@ class _EighthOrder(_Stepping):
         return h * a / sqrt((a + 0.01 * b) * scale.size)
 
 
-class _SeventhDegree:
-    """The polynomial y + F_0 s + F_1 s (1 - s) + F_2 s^2 (1 - s) + ... in the share s of a step from t of size h."""
+class StepPolynomial:
+    """The polynomial y + F_0 s + F_1 s r + F_2 s^2 r + F_3 s^2 r^2 + ... in the share s of a step from t of size h.
 
-    def __init__(self, t: float, h: float, y: Vector, F: Matrix) -> None:
-        self._t, self._h, self._y, self._F = t, h, y, F
+    The other factor r is 1 - s, which vanishes at the step's end, or with `powers` s again.
+    """
+
+    def __init__(self, t: float, h: float, y: Vector, F: Matrix, *, powers: bool = False) -> None:
+        self._t, self._h, self._y, self._F, self._powers = t, h, y, F, powers
 
     def __call__(self, times: float | Vector) -> Vector | Matrix:
         """Return the state (n,) at one time, or (n, m) at times (m,)."""
         share = (times - self._t) / self._h
         factors = np.empty((len(self._F), *np.shape(share)))
-        factors[0::2], factors[1::2] = share, 1.0 - share
+        factors[0::2], factors[1::2] = share, share if self._powers else 1.0 - share
         # Not by BLAS, whose sums depend on how many times are asked for.
         rise = np.einsum("k...,kn->...n", np.multiply.accumulate(factors), self._F)
         return np.asarray((self._y + rise).T)

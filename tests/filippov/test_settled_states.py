@@ -196,6 +196,15 @@ def test_states_at_given_times_are_those_of_the_path():
     assert np.max(np.abs(np.sum(sliding**2, axis=0) - 1.0)) <= 4.0 * EPS
 
 
+@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"])
+def test_affine_steps_are_the_same_whatever_the_method(method):
+    system = PiecewiseAffine([[0.0, 1.0], [-1.0, 0.0]], [[0.0], [1.2]], [[0.0, 1.0]], d=[-1.0])
+    path = solve(system, (0.0, 10.0), [0.0, 0.5], method=method)
+    right = solve(system, (0.0, 10.0), [0.0, 0.5])
+    assert len(path.switches) == len(right.switches) >= 2
+    np.testing.assert_array_equal(path.y, right.y)
+
+
 @pytest.mark.parametrize("kept", [True, False], ids=["powers kept", "term by term"])
 def test_affine_steps_are_matrix_exponentials(monkeypatch, kept):
     if not kept:
