@@ -121,14 +121,14 @@ def difference_step(x: Vector, v: Vector) -> float:
     return EPS**0.25 * 1e-2 * max(1.0, float(np.max(np.abs(x)))) / max(1.0, float(np.max(np.abs(v))))
 
 
-def second_rates(regime: Regime, t: float, x: Vector, v: Vector) -> tuple[Vector, Vector]:
-    """Return d^2/dt^2 of the gaps and d/dt of the slacks along a regime, by forward differences."""
+def second_rates(regime: Regime, t: float, x: Vector, v: Vector) -> tuple[Vector, Vector, Vector]:
+    """Return d^2/dt^2 of the gaps and d/dt of the slacks along a regime, by forward differences, and the slacks ahead."""
     step = difference_step(x, v)
     ahead = x + step * v
     v_ahead, slacks_ahead = regime.evaluate(t + step, ahead)
     _, slacks = regime.evaluate(t, x)
     rates, rates_ahead = regime.gap_rates(t, x, v), regime.gap_rates(t + step, ahead, v_ahead)
-    return (rates_ahead - rates) / step, (slacks_ahead - slacks) / step
+    return (rates_ahead - rates) / step, (slacks_ahead - slacks) / step, slacks_ahead
 
 
 def fold_weights(
@@ -201,11 +201,13 @@ def guards_hold(
         undecided_gaps = touching
     if not (undecided_gaps.any() or undecided_slacks.any()):
         return True
-    bends, drifts = second_rates(regime, t, x, v)
+    bends, drifts, ahead = second_rates(regime, t, x, v)
     next_ones = np.concatenate([bends[undecided_gaps], drifts[undecided_slacks]])
     noise = BEND_TOLERANCE * (1.0 + float(np.max(np.abs(next_ones))))
     if np.any(next_ones < -noise):
         return False
+    if (ahead[~undecided_slacks] < 0).any():
+        return None  # where both Lie derivatives vanish to second order the weight is 0/0 at the point alone
     return None if np.any(next_ones <= noise) else True
 
 

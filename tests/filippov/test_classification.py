@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from filippov import PiecewiseSmooth, Relay, Stewart, System
+from filippov import PiecewiseSmooth, Relay, Stewart, System, solve
 
 Vector = NDArray[np.float64]
 Field = Callable[[float, Vector], Vector]
@@ -116,3 +116,18 @@ def test_filippov_set_is_the_hull_of_the_limits() -> None:
     assert sorted(map(tuple, hull.vertices())) == [(1.0, -1.0), (2.0, 3.0)]
     assert hull.contains(system.classify([0.0, 0.0]).velocity, 1e-12)
     np.testing.assert_array_equal(system.filippov_set([0.0, 1.0]).vertices(), [[1.0, -1.0]])
+
+
+def test_third_order_tangency_is_left_by_the_field_that_rises():
+    """On both sides dh/dt vanishes to second order at x_1 = 0 and h grows before and after: no sliding, and only + holds ahead."""
+    system = PiecewiseSmooth(
+        lambda t, x: x[1],
+        {1: lambda t, x: np.array([1.0, x[0] ** 2]), -1: lambda t, x: np.array([2.0, 2.0 * x[0] ** 2])},
+        jac=lambda t, x: [0.0, 1.0],
+    )
+    found = system.classify([0.0, 0.0])
+    assert found.kind == "tangency"
+    np.testing.assert_allclose(found.velocity, [1.0, 0.0], atol=1e-12)
+    path = solve(system, (0.0, 2.0), [0.0, 0.0], rtol=1e-10, max_switches=10)
+    assert path.switches == []
+    np.testing.assert_allclose(path.y[:, -1], [2.0, 8.0 / 3.0], rtol=1e-9)
