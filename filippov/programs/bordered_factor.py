@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgetrf, dgetrs
 from scipy.sparse import csc_array, csr_array
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Indices, Matrix, Vector
 from filippov.programs.sparse_factor import PositiveFactor, Sparse, positive_factor
 from filippov.programs.tableau import SelectionError
 
 __all__ = ["BorderedFactor", "SparseRows"]
 
-Indices = NDArray[np.intp]
 
 BORDER = 64
 """Coordinates that come or go before the basis is factored again; measured, 16 to 128 cost the same within a fifth."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from filippov.arguments import Matrix, Vector, as_vector
+from filippov.arguments import Indices, Matrix, Vector, as_vector
 from filippov.errors import InvalidInputError
 from filippov.sets.convex_set import ConvexSet
 from filippov.sets.quadratic_form import QuadraticForm, least_norm_inverse, without_rounding
@@ -18,8 +18,6 @@ __all__ = ["Product"]
 
 # As for a box: no more corners than this are listed.
 MAX_CORNERS = 2**16
-
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Indices, Matrix, Vector
 from filippov.switching import Mode
 from flows.faces.face import LEVEL, Face
 
 __all__ = ["TopKFace", "TopKPlace"]
 
 Mask = NDArray[np.bool_]
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

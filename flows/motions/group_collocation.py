@@ -25,7 +25,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dgesv
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Indices, Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.rounding import EPS
 
@@ -55,8 +55,6 @@ STALLED = 16.0
 
 FLAT = 64.0
 """An eigenvalue of a block of the Hessian below this many roundings, times the size of the block, is zero."""
-
-Indices = NDArray[np.intp]
 
 
 def _radau_points(stages: int) -> Vector:

@@ -14,10 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
-from filippov.arguments import Matrix, Vector
+from filippov.arguments import Indices, Matrix, Vector
 from filippov.programs.tableau import SelectionError
 from filippov.rounding import EPS
 from filippov.selection import selections
@@ -32,8 +31,6 @@ DUAL_STEPS = 200
 
 CLOSED = 1e-12
 """A speed this near 1 is 1."""
-
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

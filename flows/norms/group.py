@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from filippov.arguments import Vector, as_vector
+from filippov.arguments import Indices, Vector, as_vector
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.rounding import EPS
 from filippov.sets import Ball, ConvexSet, Hull, Join, Product
@@ -16,8 +16,6 @@ from flows.norms.classical import L2
 from flows.norms.norm import Norm, as_tolerance
 
 __all__ = ["Group", "GroupL1"]
-
-Indices = NDArray[np.intp]
 
 
 def _partition(groups: Sequence[ArrayLike]) -> tuple[Indices, ...]:
