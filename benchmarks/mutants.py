@@ -55,7 +55,10 @@ MODULES = (
     "flows/motions/linear_motion.py",
 )
 TESTS = (
-    *(f"tests/properties/test_{name}.py" for name in ("mutants", "loop", "found")),
+    *(
+        f"tests/properties/test_{name}.py"
+        for name in ("mutants", "mutants_guards", "mutants_motion", "mutants_selection", "loop", "found")
+    ),
     *(f"tests/filippov/test_{name}.py" for name in ("solve", "pivoting", "nonunique_systems", "stepping")),
     "tests/flows/test_norm_flow.py",
 )

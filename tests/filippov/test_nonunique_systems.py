@@ -214,3 +214,14 @@ def test_the_mean_velocity_of_a_round_weighs_fields_by_their_durations() -> None
     # Quadrants (1, 1), (-1, 1), (-1, -1), (1, -1) take 1, 1.2, 1.44, 1.728; the third alone moves the last coordinate.
     np.testing.assert_allclose(velocity[2], 1.44 / 5.368, rtol=1e-12)
     np.testing.assert_allclose(velocity[:2], np.array([1.2**4 - 1.0, 0.0]) / 5.368, atol=1e-12)
+
+
+def test_least_norm_takes_the_slowest_way_not_the_most_sliding_one():
+    """At a repelling surface with velocities (0.1, 1), (3, -1) and sliding (1.55, 0) between them."""
+    system = PiecewiseSmooth(
+        lambda t, x: x[1],
+        {1: lambda t, x: np.array([0.1, 1.0]), -1: lambda t, x: np.array([3.0, -1.0])},
+        jac=lambda t, x: [0.0, 1.0],
+    )
+    path = solve(system, (0.0, 1.0), [0.0, 0.0], nonunique="least-norm")
+    np.testing.assert_allclose(path.y[:, -1], [0.1, 1.0], rtol=1e-12)
