@@ -101,6 +101,8 @@ def _bilinear(F: Matrix, W: Matrix, near: Vector | None) -> list[Sliding]:
         determinant = (b1 + d1 * u2) * below2 - below1 * (b2 + d2 * u2)
         x, y = 0.5 * (1.0 + u1), 0.5 * (1.0 + u2)
         weights = np.array([(1.0 - x) * (1.0 - y), (1.0 - x) * y, x * (1.0 - y), x * y])
+        if near is None and np.abs(weights @ W).max() > 1e-9 * size * max(1.0, float(np.abs(weights).max())):
+            continue  # a root of the quadratic alone: one equation has no u_2 there
         slacks = np.array([1.0 - u1, 1.0 - u2, 1.0 + u1, 1.0 + u2])
         found.append(Sliding(weights @ F, np.array([u1, u2]), slacks, determinant / (size * size)))
     if near is not None:

@@ -152,12 +152,12 @@ class SymbolicSystem(PiecewiseSmooth):
     def possible_regimes(self, t: float, x: Vector, on: NDArray[np.bool_]) -> list[RegimeCandidate]:
         """Return the regimes, each watching the surfaces only that its field depends on."""
         base = self._sides(t, x, on)
-        found: dict[bytes, RegimeCandidate] = {}
+        found: dict[tuple[bytes, int], RegimeCandidate] = {}
         for candidate in super().possible_regimes(t, x, on):
             sides = candidate.mode.sides
             if isinstance(candidate.regime, FaceRegime):
                 if self._watch_face(t, x, candidate.regime, base):
-                    found[candidate.regime.mode.sides.tobytes()] = replace(
+                    found[candidate.regime.mode.sides.tobytes(), -1] = replace(
                         candidate, mode=candidate.regime.mode
                     )
                 continue
@@ -170,9 +170,11 @@ class SymbolicSystem(PiecewiseSmooth):
             regime = _WatchingRegime(
                 candidate.regime, np.where(watched, sides, np.where(base < 0, -1, 1)), watched
             )
-            found.setdefault(
-                regime.mode.sides.tobytes(), RegimeCandidate(candidate.velocity, regime.mode, regime)
-            )
+            v = candidate.velocity
+            key = regime.mode.sides.tobytes()
+            # There may be several ways of sliding with the same sides; the same one comes again for each side not watched.
+            if not any(k == key and np.allclose(o.velocity, v, 1e-9, 1e-12) for (k, _), o in found.items()):
+                found[key, len(found)] = RegimeCandidate(v, regime.mode, regime)
         return list(found.values())
 
     def _watch_face(self, t: float, x: Vector, regime: FaceRegime, base: NDArray[np.int8]) -> bool:

@@ -196,3 +196,15 @@ def test_gene_network_takes_the_product_of_the_shares() -> None:
     entry = SYSTEMS["gene network"]
     path = solve(entry.build(), (0.0, entry.t_end), entry.x0, rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(path.y[:, -1], entry.exact(entry.t_end), atol=1e-10)
+
+
+def test_a_root_of_one_sliding_equation_alone_is_no_sliding():
+    """With u_1 = -1 the second equation holds for no u_2: no convex combination of these fields stays on both surfaces."""
+    fields = {(1, 1): [0, -0.5, 1], (1, -1): [-2, 0, -1], (-1, 1): [-2, 0, 0], (-1, -1): [-2, 0, 0]}
+    system = PiecewiseSmooth(
+        lambda t, x: x[:2],
+        {key: (lambda t, x, f=f: np.array(f, dtype=float)) for key, f in fields.items()},
+        jac=lambda t, x: np.eye(2, 3),
+    )
+    path = solve(system, (0.0, 3.0), [0.25, 1.0, -0.75])
+    assert path.y[0, -1] == pytest.approx(-1.75, abs=1e-9)

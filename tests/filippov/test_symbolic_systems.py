@@ -445,3 +445,14 @@ def test_failures_in_mid_run_say_where():
         solve(from_sympy(["-1", "Piecewise((1, x > 0))"], ["x", "y"]), (0.0, 2.0), [1.0, 0.0])
     with pytest.raises(FilippovError, match="is not real and finite"):
         from_sympy([sympy.root(x, 3)], [x]).field(0.0, np.array([-1.0]))
+
+
+def test_all_ways_of_sliding_with_the_same_sides_are_kept():
+    """z' = x', so that z = x throughout; one of the ways of sliding found first is not taken."""
+    x, y, z = sympy.symbols("x y z")
+    system = from_sympy(
+        [-sympy.sign(x), sympy.Piecewise((-1, x < 0), (1 - 2 * sympy.sign(y), True)), -sympy.sign(x)],
+        [x, y, z],
+    )
+    path = solve(system, (0.0, 5.0), [0.3, 0.2, 0.3])
+    np.testing.assert_allclose(path.y[[0, 2], -1], 0.0, atol=1e-9)
