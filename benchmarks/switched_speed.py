@@ -3,7 +3,7 @@
 Two problems: forced stick-slip, and sliding on two surfaces in 3-D. The peer is scipy's LSODA with Sgn replaced by
 tanh(./eps), eps = 1e-7, rtol = 1e-9. Both problems are piecewise affine (the forcing as two more states), so that
 `PiecewiseAffine` solves them to rounding too. Errors are the largest at 201 times against closed forms; times are medians, of
-runs that report those 201 states and of runs that keep the path to be asked later (what LSODA does not offer).
+runs that report those 201 states and of runs that keep the path, to be asked later.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from filippov.programs.tableau import SelectionError
 
 __all__ = ["BorderedFactor", "SparseRows"]
 
-
 BORDER = 64
 """Coordinates that come or go before the basis is factored again; measured, 16 to 128 cost the same within a fifth."""
 

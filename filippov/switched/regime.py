@@ -178,7 +178,8 @@ def guards_hold(
     Returns
     -------
     bool or None
-        None where a guard and the derivatives looked at (two of a gap, one of a slack) are all zero.
+        None where a guard and the derivatives looked at (two of a gap, one of a slack) are all zero, or a slack that is positive
+        here is negative just ahead.
     """
     regime, v, slacks = candidate.regime, candidate.velocity, candidate.slacks
     if slacks is None:

@@ -152,30 +152,25 @@ class SymbolicSystem(PiecewiseSmooth):
     def possible_regimes(self, t: float, x: Vector, on: NDArray[np.bool_]) -> list[RegimeCandidate]:
         """Return the regimes, each watching the surfaces only that its field depends on."""
         base = self._sides(t, x, on)
-        found: dict[tuple[bytes, int], RegimeCandidate] = {}
+        found: list[RegimeCandidate] = []
         for candidate in super().possible_regimes(t, x, on):
             sides = candidate.mode.sides
             if isinstance(candidate.regime, FaceRegime):
-                if self._watch_face(t, x, candidate.regime, base):
-                    found[candidate.regime.mode.sides.tobytes(), -1] = replace(
-                        candidate, mode=candidate.regime.mode
-                    )
-                continue
-            watched = self.watched(sides)
-            if np.any(
-                (sides == 0) & ~watched
-            ):  # the same motion as on one of its sides, which is a candidate too
-                continue
-            assert isinstance(candidate.regime, SignRegime)
-            regime = _WatchingRegime(
-                candidate.regime, np.where(watched, sides, np.where(base < 0, -1, 1)), watched
-            )
-            v = candidate.velocity
-            key = regime.mode.sides.tobytes()
-            # There may be several ways of sliding with the same sides; the same one comes again for each side not watched.
-            if not any(k == key and np.allclose(o.velocity, v, 1e-9, 1e-12) for (k, _), o in found.items()):
-                found[key, len(found)] = RegimeCandidate(v, regime.mode, regime)
-        return list(found.values())
+                if not self._watch_face(t, x, candidate.regime, base):
+                    continue
+                fresh = replace(candidate, mode=candidate.regime.mode)
+            else:
+                watched = self.watched(sides)
+                if np.any((sides == 0) & ~watched):
+                    continue  # the same motion as on one of its sides, which is a candidate too
+                assert isinstance(candidate.regime, SignRegime)
+                kept = np.where(watched, sides, np.where(base < 0, -1, 1))
+                regime = _WatchingRegime(candidate.regime, kept, watched)
+                fresh = RegimeCandidate(candidate.velocity, regime.mode, regime)
+            # The same motion comes again for each side of what is not watched; another way of sliding may have the same sides.
+            if not any(_is_same_motion(fresh, other) for other in found):
+                found.append(fresh)
+        return found
 
     def _watch_face(self, t: float, x: Vector, regime: FaceRegime, base: NDArray[np.int8]) -> bool:
         """Let a regime watch only the surfaces that its fields depend on; False if those on it do not make the face."""
@@ -317,3 +312,9 @@ def _compiled_surfaces(expressions: Sequence[Any], symbols: Sequence[Any], time:
         (lambda t, x: fixed) if constant else (lambda t, x: flat(t, x).reshape(m, n)),
         rate if any(rates) else (lambda t, x: still),
     )
+
+
+def _is_same_motion(a: RegimeCandidate, b: RegimeCandidate) -> bool:
+    """Whether two candidates have the same sides and, to rounding, the same velocity."""
+    same_sides = np.array_equal(a.mode.sides, b.mode.sides)
+    return same_sides and np.allclose(a.velocity, b.velocity, rtol=1e-9, atol=1e-12)

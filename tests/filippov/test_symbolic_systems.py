@@ -448,7 +448,7 @@ def test_failures_in_mid_run_say_where():
 
 
 def test_all_ways_of_sliding_with_the_same_sides_are_kept():
-    """z' = x', so that z = x throughout; one of the ways of sliding found first is not taken."""
+    """z' = x', so that z = x throughout: the way that stays at x = 0 stays at z = 0."""
     x, y, z = sympy.symbols("x y z")
     system = from_sympy(
         [-sympy.sign(x), sympy.Piecewise((-1, x < 0), (1 - 2 * sympy.sign(y), True)), -sympy.sign(x)],
