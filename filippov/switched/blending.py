@@ -42,8 +42,9 @@ def codimension_one(
     below, above = float(gradient @ minus) + moving, float(gradient @ plus) + moving
     scale = abs(below) + abs(above)
     gap = below - above
-    if abs(gap) <= 16.0 * EPS * (scale + float(np.abs(plus).max())):
-        if near is None and scale > 1e-9 * (float(np.abs(plus).max()) + float(np.abs(minus).max())):
+    size = float(np.abs(gradient).max() * (np.abs(plus).max() + np.abs(minus).max()))
+    if abs(gap) <= 16.0 * EPS * (scale + size):
+        if near is None and scale > 1e-9 * size:
             return []
         u, turn = 0.0 if near is None else float(near[0]), 0.0
     else:

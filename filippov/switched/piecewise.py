@@ -24,6 +24,9 @@ __all__ = ["PiecewiseSmooth"]
 LOST = 16.0 * EPS
 """Lie derivatives that differ by less than this share of their size determine no weight."""
 
+NEARLY_FOLD = 1e-6
+"""Where both Lie derivatives are smaller it is looked at whether they are rounding alone."""
+
 
 class PiecewiseSmooth(SignPatternSystem):
     """A system with a smooth field in each region that the signs of m switching functions tell apart.
@@ -138,7 +141,10 @@ class PiecewiseSmooth(SignPatternSystem):
             gradient, moving = jacobian(t, x)[i], rate(t, x)[i]
             low, high = float(gradient.dot(below) + moving), float(gradient.dot(above) + moving)
             gap, scale = low - high, abs(low) + abs(high)
-            # At a two-fold 0/0: the weight so far, and a turn that says that sliding is lost.
+            if scale <= NEARLY_FOLD:
+                sliding = codimension_one(below, np.asarray(above), gradient, float(moving), near)[0]
+                return sliding.velocity, (*sliding.slacks, sense * sliding.turn)
+            # Where sliding is lost: the weight so far, and a turn that says so.
             u, turn = ((low + high) / gap, gap / scale) if abs(gap) > LOST * scale else (last, 0.0)
             velocity = (0.5 * (1.0 + u)) * np.asarray(above) + (0.5 * (1.0 - u)) * np.asarray(below)
             return velocity, (1.0 - u, 1.0 + u, sense * turn)

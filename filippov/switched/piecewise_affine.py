@@ -53,6 +53,8 @@ class PiecewiseAffine(Relay):
         If the shapes do not fit.
     """
 
+    autonomous = True
+
     def __init__(
         self, A: ArrayLike, B: ArrayLike, C: ArrayLike, b: ArrayLike | None = None, d: ArrayLike | None = None
     ) -> None:

@@ -41,7 +41,7 @@ BEND_TOLERANCE = 1e-5
 
 
 LOOK_AHEAD = 1e-2
-"""How far a regime is followed, as a share of the state over its speed, where no derivative that is looked at decides."""
+"""How far a regime is followed, times the root of the state's size, where no derivative that is looked at decides."""
 
 
 class Regime(ABC):
@@ -117,8 +117,9 @@ class RegimeCandidate(Candidate):
 
 def difference_step(x: Vector, v: Vector) -> float:
     """Return a step in time for forward differences of rates along velocity v."""
-    # A quarter power of eps balances the truncation of a forward difference against Jacobians known to 1e-11.
-    return EPS**0.25 * 1e-2 * max(1.0, float(np.max(np.abs(x)))) / max(1.0, float(np.max(np.abs(v))))
+    # A quarter power of eps balances the truncation of a forward difference against Jacobians known to 1e-11. Far out rates are
+    # rounded to eps times the distance, which the root of it balances against what bends over lengths of one.
+    return EPS**0.25 * 1e-2 * max(1.0, float(np.abs(x).max())) ** 0.5 / max(1.0, float(np.abs(v).max()))
 
 
 def second_rates(regime: Regime, t: float, x: Vector, v: Vector) -> tuple[Vector, Vector, Vector]:
@@ -220,7 +221,7 @@ def lasts(
     For points where `guards_hold` leaves it open: a tangency of third order, whose first two derivatives vanish.
     """
     regime, size = candidate.regime, max(1.0, float(np.abs(x).max()))
-    ahead = LOOK_AHEAD * size / max(1.0, float(speeds.max(initial=0.0)))
+    ahead = LOOK_AHEAD * size**0.5 / max(1.0, float(speeds.max(initial=0.0)))
     touching = on[regime.gap_surfaces]
     for h in (0.1 * ahead, ahead):
         try:

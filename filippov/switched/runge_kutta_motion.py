@@ -55,6 +55,10 @@ LONGEST_TURN, SLOWEST_GROWTH = 2.5, 2.0
 """The next step may be so long that the guards' rates turn by this many radians, and always by this much longer than the last:
 what oscillates within a step is seen by `GuardedStep.followed` up to a good three radians, beyond that with luck."""
 
+STANDING = 128
+"""A state that stands still says nothing of how fast what holds it there may change with t: the step is at most the whole time
+over this."""
+
 LOOSE = 10.0
 """LSODA's steps are bounded from its start on: it is started again once so many times longer ones would do."""
 
@@ -103,6 +107,7 @@ class RungeKuttaMotion(Motion):
         self.on = system.touching(t, self.x, np.empty(0, dtype=np.intp))
         self._step_size: float | None = None
         self._longest = self._bound = np.inf
+        self._standing = np.inf if system.autonomous else (t_end - t) / STANDING
         self._velocity = _NOTHING
         self._unfollowed: list[float] = []
         self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
@@ -111,7 +116,7 @@ class RungeKuttaMotion(Motion):
 
     def candidates(self) -> Sequence[Candidate]:
         """Return every regime that a solution can take up here."""
-        return self.system.regimes(self.t, self.x, self.on, self._sides)
+        return self.system.regimes(self.t, self.x, self.on, self._sides, self.t_end)
 
     def enter(self, candidate: Candidate) -> None:
         """Take up a regime."""
@@ -210,6 +215,8 @@ class RungeKuttaMotion(Motion):
     def _limit_step(self, regime: Regime, t0: float, x0: Vector, f0: Vector) -> None:
         """Bound the size of the next step."""
         solver = self._solver
+        if self._longest > self._standing and regime.members.size and not np.abs(f0).max() > 64.0 * EPS:
+            self._longest = self._standing
         if self._method == "LSODA":
             if self._longest > LOOSE * self._bound:
                 self._solver = self._new_solver("path", regime, t0, x0, f0, self.t_end, self._step_size)

@@ -8,7 +8,7 @@ import numpy as np
 
 from filippov.arguments import Vector
 from filippov.rounding import EPS
-from filippov.switched.regime import fold_weights
+from filippov.switched.regime import difference_step, fold_weights
 from filippov.switched.surfaces import Surfaces
 
 __all__ = ["Sliding", "fold_slidings", "sense_of"]
@@ -49,12 +49,26 @@ def fold_slidings(
             float(gradient @ above(time, state) + moving),
         )
 
+    weights = fold_weights(lie, t, x, minus, plus)
+    still = _balance(minus, plus)
+    if weights and still is not None:  # one of them is this one, but for the rounding of differences
+        weights[int(np.argmin(np.abs(np.array(weights) - still)))] = still
     return [
         Sliding(
             0.5 * ((1.0 + u) * plus + (1.0 - u) * minus), np.array([u]), np.array([1.0 - u, 1.0 + u]), 0.0
         )
-        for u in fold_weights(lie, t, x, minus, plus)
+        for u in weights
     ]
+
+
+def _balance(minus: Vector, plus: Vector) -> float | None:
+    """Return the u at which two opposite fields cancel; None where they are not opposite."""
+    apart, size = plus - minus, float(np.abs(plus).max() + np.abs(minus).max())
+    if not apart.any():
+        return None
+    u = -float((plus + minus) @ apart) / float(apart @ apart)
+    left = 0.5 * float(np.abs((1.0 + u) * plus + (1.0 - u) * minus).max())
+    return u if abs(u) <= 1.0 and left <= 16.0 * EPS * size else None
 
 
 def sense_of(
@@ -66,6 +80,6 @@ def sense_of(
     """
     if abs(sliding.turn) > 1e-9:
         return float(np.sign(sliding.turn))
-    step = EPS**0.25 * 1e-2 * max(1.0, float(np.max(np.abs(x))))
+    step = difference_step(x, sliding.velocity)
     ahead = ways(t + step, x + step * sliding.velocity, sliding.weights)
     return float(np.sign(ahead[0].turn)) if ahead and ahead[0].turn != 0.0 else 1.0

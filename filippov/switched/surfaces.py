@@ -17,7 +17,14 @@ from filippov.switched.remembered import remembered
 __all__ = ["Surfaces"]
 
 DIFFERENCE = EPS ** (1.0 / 3.0)
-"""Relative step of a central difference: truncation step^2 against rounding eps/step."""
+"""Step of a central difference at places of size one: truncation step^2 against rounding eps/step."""
+
+LARGE = 8.0
+"""Beyond this size of a place two steps are compared: one that grows with it, as straight functions want, and one that grows with
+its cube root, as for functions that bend over lengths of one however far out."""
+
+AGREEMENT = 16.0
+"""So many roundings of the shorter step's difference two differences may be apart, and the longer step's is taken."""
 
 
 class Surfaces:
@@ -111,11 +118,13 @@ class Surfaces:
     def _differences(self, t: float, x: Vector) -> Matrix:
         columns = []
         for j in range(x.size):
-            step = DIFFERENCE * max(1.0, abs(float(x[j])))
-            up, down = x.copy(), x.copy()
-            up[j] += step
-            down[j] -= step
-            columns.append((self(t, up) - self(t, down)) / (up[j] - down[j]))
+
+            def along(place: float, j: int = j) -> Vector:
+                beside = x.copy()
+                beside[j] = place
+                return self(t, beside)
+
+            columns.append(_slope(along, float(x[j]), float(np.abs(x).max())))
         return np.stack(columns, axis=1)
 
     @staticmethod
@@ -137,8 +146,7 @@ class Surfaces:
                 raise InvalidInputError(f"rate must return shape ({self.count},), got {r.shape}")
             self._check_finite("rate", r, t, x)
             return r
-        step = DIFFERENCE * max(1.0, abs(t))
-        return (self(t + step, x) - self(t - step, x)) / (2.0 * step)
+        return _slope(lambda time: self(time, x), t, max(abs(t), float(np.abs(x).max(initial=0.0))))
 
     def along(self, times: Vector, states: Matrix) -> Matrix:
         """Return h at times (k,) and states (n, k), shape (m, k)."""
@@ -179,6 +187,36 @@ class Surfaces:
     def sizes(self, t: float, x: Vector) -> Vector:
         """Return |dh/dx| |x| + |h|: rounding times this is what h is known to, (m,)."""
         return np.abs(self.jacobian(t, x)) @ np.maximum(np.abs(x), 1.0) + np.abs(self(t, x))
+
+
+def _slope(function: Callable[[float], Vector], place: float, size: float) -> Vector:
+    """Return the derivative of a function of one number by differences; `size` is what its values may be differences of."""
+    far = max(1.0, abs(place))
+    if far <= LARGE:
+        return _difference(function, place, DIFFERENCE * far)[0]
+    short = DIFFERENCE * far ** (1.0 / 3.0)
+    (straight, height), (local, _) = (
+        _difference(function, place, step) for step in (DIFFERENCE * far, short)
+    )
+    rounding = (EPS / short) * (np.abs(straight) * size + height)
+    return np.where(np.abs(straight - local) <= AGREEMENT * rounding, straight, local)
+
+
+def _difference(function: Callable[[float], Vector], place: float, step: float) -> tuple[Vector, Vector]:
+    """Return a central difference, at a border a one-sided one of the same order, and the size of the values."""
+    up, down = place + step, place - step
+    with np.errstate(divide="ignore", invalid="ignore"):
+        try:
+            above, below = function(up), function(down)
+        except Exception:  # whatever a user's function raises beyond its border
+            for side in (step, -step):
+                try:
+                    first, second, third = (function(place + k * side) for k in range(3))
+                except Exception:  # noqa: BLE001, S112 - as above; if no side will do the first is raised
+                    continue
+                return (4.0 * second - 3.0 * first - third) / (2.0 * side), np.abs(first)
+            raise
+    return (above - below) / (up - down), np.maximum(np.abs(above), np.abs(below))
 
 
 def _short(x: Vector) -> str:

@@ -27,13 +27,18 @@ CLOSENESS = 1e-9
 """A weight this near its bound is at its bound, and its derivative decides."""
 
 LATER = (0.003714, 0.0713, 0.37123, 1.91374, 23.0717)
-"""How much later the guards of a rest are looked at: no multiples of the periods that people choose (50 Hz)."""
+"""How much later the guards of a rest are looked at first: no multiples of the periods that people choose (50 Hz)."""
+
+LOOKS_AHEAD = 128
+"""At so many times more they are looked at up to the end, spread by the golden section."""
 
 
 class SwitchedSystem(System):
     """A system with a smooth field on each side of its switching surfaces."""
 
     surfaces: Surfaces
+    autonomous = False
+    """Whether nothing of the system is known to depend on t: then a rest is one for ever."""
 
     _learnt = ("_dim",)  # from the first state seen: no part of what the system is
 
@@ -120,12 +125,12 @@ class SwitchedSystem(System):
     # -- selection ----------------------------------------------------------------------------------------------------
 
     def regimes(
-        self, t: float, x: Vector, on: NDArray[np.bool_], before: NDArray[np.int8] | None
+        self, t: float, x: Vector, on: NDArray[np.bool_], before: NDArray[np.int8] | None, t_end: float
     ) -> list[RegimeCandidate]:
         """Return every regime that a solution can take up, by the first nonzero derivatives of its guards.
 
         Where all derivatives looked at vanish the regimes are followed a little. If that leaves several the mode so far goes on,
-        else the most sliding one.
+        else the most sliding one. A regime that stands still up to `t_end`, as far as can be told, is marked as a rest.
 
         Raises
         ------
@@ -134,17 +139,18 @@ class SwitchedSystem(System):
         """
         possible = self.possible_regimes(t, x, on)
         if len(possible) == 1:
-            return [self._resting_if_still(t, x, possible[0])]
+            return [self._resting_if_still(t, x, possible[0], t_end)]
         fields = [candidate.velocity for candidate in possible if candidate.mode.codimension == 0]
         speeds = np.abs(fields).max(axis=0)
         verdicts = [
             (candidate, guards_hold(candidate, t, x, on, CLOSENESS, speeds)) for candidate in possible
         ]
         strict = [candidate for candidate, holds in verdicts if holds]
-        if strict:
-            found = [self._resting_if_still(t, x, candidate) for candidate in strict]
-            return [*found, *self.spirals(t, x, on, found)]
         open_ones = [candidate for candidate, holds in verdicts if holds is None]
+        if strict:
+            found = [self._resting_if_still(t, x, candidate, t_end) for candidate in strict]
+            found += self._staying(t, x, open_ones, found, t_end)
+            return [*found, *self.spirals(t, x, on, found)]
         if not open_ones:
             raise FilippovError(
                 f"no solution leaves the point at t = {t:.17g} where surfaces {np.flatnonzero(on).tolist()} meet: "
@@ -155,10 +161,27 @@ class SwitchedSystem(System):
             open_ones = lasting or open_ones
         same = [c for c in open_ones if before is not None and np.array_equal(c.mode.sides, before)]
         choice = same[0] if same else max(open_ones, key=lambda c: c.mode.codimension)
-        return [self._resting_if_still(t, x, choice)]
+        return [self._resting_if_still(t, x, choice, t_end)]
 
-    def _resting_if_still(self, t: float, x: Vector, candidate: RegimeCandidate) -> RegimeCandidate:
-        """Mark a regime of full codimension whose velocity is zero, and what holds it there the same at all times, as rest.
+    def _staying(
+        self,
+        t: float,
+        x: Vector,
+        open_ones: Sequence[RegimeCandidate],
+        found: Sequence[RegimeCandidate],
+        t_end: float,
+    ) -> list[RegimeCandidate]:
+        """Return the solution that stays at x, if it is not among those found: nothing moves, so no derivative speaks for it."""
+        if any(candidate.mode.resting for candidate in found):
+            return []
+        sliding = (c for c in open_ones if c.mode.codimension)
+        staying = [c for c in (self._resting_if_still(t, x, c, t_end) for c in sliding) if c.mode.resting]
+        return [max(staying, key=lambda c: c.mode.codimension)] if staying else []
+
+    def _resting_if_still(
+        self, t: float, x: Vector, candidate: RegimeCandidate, t_end: float
+    ) -> RegimeCandidate:
+        """Mark a sliding regime whose velocity is zero, and what holds it there the same up to t_end, as rest.
 
         Where the slacks change in time they may fail between any times looked at: the guards are to watch them.
         """
@@ -167,13 +190,14 @@ class SwitchedSystem(System):
         close = CLOSENESS if mode.codimension == x.size else 64.0 * EPS
         if mode.codimension == 0 or np.abs(candidate.velocity).max() > close * max(1.0, np.abs(x).max()):
             return candidate
-        now = candidate.slacks if candidate.slacks is not None else candidate.regime.evaluate(t, x)[1]
-        for later in LATER:
-            velocity, slacks = candidate.regime.evaluate(t + later, x)
-            if np.max(np.abs(velocity - candidate.velocity)) > CLOSENESS or np.any(slacks < 0):
-                return candidate
-            if np.any(np.abs(slacks - now) > CLOSENESS):
-                return candidate
+        if not self.autonomous:
+            now = candidate.slacks if candidate.slacks is not None else candidate.regime.evaluate(t, x)[1]
+            for later in _times_ahead(t, t_end):
+                velocity, slacks = candidate.regime.evaluate(later, x)
+                if np.max(np.abs(velocity - candidate.velocity)) > CLOSENESS or np.any(slacks < 0):
+                    return candidate
+                if np.any(np.abs(slacks - now) > CLOSENESS):
+                    return candidate
         rest = Mode(mode.sides, mode.codimension, resting=True)
         candidate.regime.mode = rest
         return RegimeCandidate(np.zeros(x.size), rest, candidate.regime, candidate.strict)
@@ -189,7 +213,7 @@ class SwitchedSystem(System):
         """Say what kind of point x is; see `Classification`."""
         point = self._at(x)
         on = self.touching(t, point, np.empty(0, dtype=np.intp))
-        candidates = self.regimes(t, point, on, None)
+        candidates = self.regimes(t, point, on, None, t)
         velocities = tuple(candidate.velocity.copy() for candidate in candidates)
         codimension = self.codimension_of(t, point, on)
         surfaces = tuple(int(i) for i in np.flatnonzero(on)) if codimension else ()
@@ -259,3 +283,11 @@ class SwitchedSystem(System):
     def members(self, mode: Mode) -> NDArray[np.intp]:
         """Return the surfaces that a mode slides on."""
         return np.flatnonzero(mode.sides == 0)
+
+
+def _times_ahead(t: float, t_end: float) -> list[float]:
+    """Return times up to t_end, none for t itself: soon after t first, since most of what moves is seen there."""
+    golden = 0.5 * (5.0**0.5 - 1.0)
+    soon = [t + later for later in LATER if t + later <= t_end]
+    spread = [t + (t_end - t) * ((k * golden) % 1.0) for k in range(1, LOOKS_AHEAD + 1)]
+    return [*soon, *spread, t_end] if t_end > t else []

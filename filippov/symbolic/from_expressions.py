@@ -109,6 +109,7 @@ class SymbolicSystem(PiecewiseSmooth):
         formulas = as_formulas(rhs, given)
         SignPatternSystem.__init__(self, len(symbols))
         self.selection, self._names = selection, list(given)
+        self.autonomous = not any(formula.has(time) for formula in formulas)
         self._arguments = (tuple(rhs), tuple(variables), t, selection)
         analysis = SwitchingAnalysis(formulas)
         self.surface_expressions: tuple[sympy.Expr, ...] = tuple(
@@ -186,10 +187,10 @@ class SymbolicSystem(PiecewiseSmooth):
         return True
 
     def regimes(
-        self, t: float, x: Vector, on: NDArray[np.bool_], before: NDArray[np.int8] | None
+        self, t: float, x: Vector, on: NDArray[np.bool_], before: NDArray[np.int8] | None, t_end: float
     ) -> list[RegimeCandidate]:
         """Return the regimes that a solution can take up; sides of surfaces that switch nothing stay as they were."""
-        found = super().regimes(t, x, on, before)
+        found = super().regimes(t, x, on, before, t_end)
         if before is None or before.size != on.size:
             return found
         for k, candidate in enumerate(found):

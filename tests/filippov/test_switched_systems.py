@@ -339,20 +339,3 @@ def test_chattering_ends() -> None:
     np.testing.assert_allclose(path.y[:, -1], 0.0, atol=1e-12)
     with pytest.raises(ChatteringError, match="max_switches = 5"):
         solve(relay, (0.0, 1.0), [0.3, 0.1], max_switches=5)
-
-
-def test_a_small_velocity_along_a_surface_is_no_rest():
-    """x' = -Sgn x, y' = y from (0, 1e-10): y = 1e-10 exp(t)."""
-    system = Relay(lambda t, x: np.array([0.0, x[1]]), lambda t, x: [[1.0], [0.0]], lambda t, x: x[:1])
-    path = solve(system, (0.0, 30.0), [0.0, 1e-10], rtol=1e-10, atol=1e-22)
-    assert path.y[1, -1] == pytest.approx(1e-10 * np.exp(30.0), rel=1e-7)
-
-
-def test_sticking_under_a_force_of_50_hertz_is_released():
-    """x' = 0.5 + 3 sin(100 pi t) - Sgn x sticks at 0 until the force exceeds 1: first when sin(100 pi t) = 1/6."""
-    system = Relay(
-        lambda t, x: np.array([0.5 + 3.0 * np.sin(100.0 * np.pi * t)]), lambda t, x: [[1.0]], lambda t, x: x
-    )
-    path = solve(system, (0.0, 0.01), [0.0])
-    assert path.switches[0].t == pytest.approx(np.arcsin(1.0 / 6.0) / (100.0 * np.pi), abs=1e-9)
-    assert path.switches[0].kind == "sliding-exit"
