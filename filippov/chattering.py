@@ -30,7 +30,7 @@ AGREEMENT = 0.02
 """Relative spread of those ratios that still counts as one geometric sequence."""
 
 NEARNESS = 1e-3
-"""The time left to the accumulation, relative to the time since the first switch of those looked at, below which waiting
+"""The time left to the accumulation, relative to the time since intervals have been getting shorter, below which waiting
 longer buys nothing."""
 
 
@@ -61,14 +61,20 @@ class ChatteringWatch:
 
     def __init__(self) -> None:
         self._recent: deque[Switch] = deque(maxlen=max(CYCLES) * (LOOKS + 1) + 1)
-        self._first: float | None = None
+        self._since: dict[
+            int, float
+        ] = {}  # a cycle, and from when on each interval was shorter than the one a cycle earlier
 
     def add(self, switch: Switch) -> Accumulation | None:
         """Take one more switch; return the accumulation once it is certain and near."""
         self._recent.append(switch)
-        if self._first is None:
-            self._first = switch.t
         recent = list(self._recent)
+        for cycle in CYCLES:
+            t = [s.t for s in recent[-cycle - 2 :]]
+            if len(t) < cycle + 2:
+                self._since[cycle] = recent[0].t
+            elif not t[-1] - t[-2] < t[1] - t[0]:
+                self._since[cycle] = t[-2]
         # Finitely many surfaces, each reached once, may lie at geometric distances by chance: chattering comes back.
         if not set(switch.surfaces) <= {i for s in recent[:-1] for i in s.surfaces}:
             return None
@@ -89,8 +95,7 @@ class ChatteringWatch:
         if not ratio < 0.999 or np.max(np.abs(ratios - ratio)) > AGREEMENT * min(ratio, 1.0 - ratio):
             return None
         left = float(spans[-1]) * ratio / (1.0 - ratio)
-        assert self._first is not None
-        if left > NEARNESS * max(1.0, marks[-1].t - self._first):
+        if left > NEARNESS * (marks[-1].t - self._since[cycle]):
             return None
         surfaces = sorted({i for s in recent for i in s.surfaces})
         states = np.array([s.x for s in marks])

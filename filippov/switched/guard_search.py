@@ -37,6 +37,15 @@ FAR_OFF = 1e-3
 NEAR = 0.5
 """A gap that its rates cannot close by this share within a step is not looked at more closely."""
 
+SLOWER = 2.0
+"""Gaps whose rates at the ends of a step are this many times less than before may have come to rest, or oscillate in between."""
+
+KEPT = 0.5
+"""What of the largest rate is remembered after a step in which a gap was smooth: around an extremum an oscillation is, too."""
+
+INSIDE = (0.5, 0.381966)
+"""Shares of a step at which gaps are looked at: what repeats itself halfway and at the end does not at the golden section too."""
+
 OFF_THE_CUBIC = 0.01
 """A sinusoid is farther than this share of its travel away from the cubic through its ends in steps of more than 1.5 radians."""
 
@@ -92,6 +101,8 @@ class GuardedStep:
         Where in a step of size 1 the integrator has its stages, in the order of its calls.
     trace : sequence of slacks
         At those stages, after those of rejected attempts if there were any; empty if they are not known.
+    fastest : list of k floats
+        The largest absolute rates of the gaps since they were last seen to be smooth; `followed` keeps it.
 
     Attributes
     ----------
@@ -109,7 +120,9 @@ class GuardedStep:
         after: Guards,
         stages: Sequence[float],
         trace: Sequence[Sequence[float] | Vector],
+        fastest: list[float],
     ) -> None:
+        self._fastest = fastest
         self.regime, self.t0, self.t1, self.before, self.after = regime, t0, t1, before, after
         self._ask = ask
         self._stages, self._trace = stages, trace
@@ -124,6 +137,13 @@ class GuardedStep:
         self._gap_suspects: NDArray[np.intp] = _NOTHING
         if any(min(c.tolist(), default=0.0) < 0.0 for c in self._bezier[1:]):
             self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < 0.0)
+        elif before.rates.size and before.rates.min() < 0.0 < after.rates.max():
+            # A dip: what a gap may be off its cubic decides.
+            falling, rising = before.rates, after.rates
+            margin = np.where(
+                (falling < 0.0) & (rising > 0.0), OFF_THE_CUBIC * h * np.maximum(-falling, rising), 0.0
+            )
+            self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < margin)
         self._samples: Matrix | None = None
         self.turning = 0.0
         self._slack_suspects = self._find_slack_suspects()
@@ -139,35 +159,47 @@ class GuardedStep:
         self._range = samples.max(axis=0) - lowest
         return np.flatnonzero(~(lowest > STAGE_MARGIN * self._range))
 
-    def followed(self, middle: Callable[[], Vector]) -> bool:
+    def followed(self, inside: Callable[[float], Vector]) -> bool:
         """Whether the guards vary little enough within the step for what is known of them to stand for all of it.
 
         The integrator's error says nothing of that: a field may be constant where a switching function oscillates.
 
         Parameters
         ----------
-        middle : callable () -> (n,)
-            Makes the state halfway; called only where the ends of the step leave it open.
+        inside : callable share -> (n,)
+            Makes the state at a share of the step; called only where the ends of the step leave it open.
         """
-        h, half, rounding = self.t1 - self.t0, None, 0.0
-        (g, r, _), (g_end, r_end, _) = self.before, self.after
-        ends = zip(g.tolist(), r.tolist(), g_end.tolist(), r_end.tolist(), strict=True)
-        for i, (g0, r0, g1, r1) in enumerate(ends):
-            travel = h * max(abs(r0), abs(r1))
-            if travel <= max(UNMOVED, FAR_OFF * min(g0, g1)):
+        h, known = self.t1 - self.t0, list[tuple[Vector, float]]()
+        (g, r, _), (g_end, r_end, _), fastest = self.before, self.after, self._fastest
+        ends = zip(g.tolist(), r.tolist(), g_end.tolist(), r_end.tolist(), fastest, strict=True)
+        for i, (g0, r0, g1, r1, seen) in enumerate(ends):
+            rate, inner = (
+                max(abs(r0), abs(r1)),
+                abs(1.5 * (g1 - g0) / h - 0.25 * (r0 + r1)),
+            )  # the cubic's in the middle
+            fastest[i] = max(seen, rate)
+            travel, reach = h * rate, h * fastest[i]
+            if reach <= max(UNMOVED, FAR_OFF * min(g0, g1)):
                 continue
             # Away from a straight line, and from a parabola: how much happens between the ends. For a sinusoid of frequency w the
             # first is up to h w travel, the second (h w)^2 / 12 of it where the first is zero.
-            turned, bent = h * abs(r1 - r0) / travel, abs(g1 - g0 - 0.5 * h * (r0 + r1)) / travel
-            self.turning = max(self.turning, turned, sqrt(12.0 * bent))
-            if (turned <= 0.5 and bent <= 0.25) or travel <= NEAR * min(g0, g1):
+            if travel > 0.0:
+                turned, bent = h * abs(r1 - r0) / travel, abs(g1 - g0 - 0.5 * h * (r0 + r1)) / travel
+                self.turning = max(self.turning, turned, sqrt(12.0 * bent))
+                if turned <= 0.5 and bent <= 0.25 and reach <= SLOWER * travel:
+                    fastest[i] = max(rate, inner, KEPT * fastest[i])
+                    continue
+            if reach <= NEAR * min(g0, g1):
                 continue
-            if half is None:
-                x = middle()
-                half, rounding = self.regime.gaps(0.5 * (self.t0 + self.t1), x), rounding_of_gaps(x)
-            off = abs(float(half[i]) - 0.5 * (g0 + g1) - 0.125 * h * (r0 - r1))
-            if off > OFF_THE_CUBIC * travel + rounding:
-                return False
+            off = OFF_THE_CUBIC * (travel if reach <= SLOWER * travel else max(travel, abs(g1 - g0)))
+            for k, u in enumerate(INSIDE):
+                if k == len(known):
+                    x = inside(u)
+                    known.append((self.regime.gaps(self.t0 + u * h, x), rounding_of_gaps(x)))
+                gaps, rounding = known[k]
+                if abs(float(gaps[i]) - _cubic(g0, h * r0, g1, h * r1, u)) > off + rounding:
+                    return False
+            fastest[i] = max(rate, inner, KEPT * fastest[i])
         return self._samples is None or not self._rough_slacks()
 
     def _rough_slacks(self) -> bool:
@@ -207,17 +239,17 @@ class GuardedStep:
         (a, fa), (b, fb) = samples[k - 1], samples[k]
         return self.t0 + (self.t1 - self.t0) * (a + (b - a) * fa / (fa - fb))
 
-    def first_failure(self, dense: Any, tolerance: float) -> float | None:
+    def first_failure(self, dense: Any, tolerances: Vector) -> float | None:
         """Return the first time in (t0, t1] at which a guard fails, or None.
 
         Parameters
         ----------
         dense : callable t -> (n,)
             The state within the step.
-        tolerance : float
+        tolerances : (k,) array
             A gap above minus this has not failed.
         """
-        found = [self._gap_root(dense, int(i), tolerance) for i in self._gap_suspects]
+        found = [self._gap_root(dense, int(i), float(tolerances[i])) for i in self._gap_suspects]
         if self._slack_suspects.size:
             s0, s1, middle = self.before.slacks, self.after.slacks, 0.5 * (self.t0 + self.t1)
             half = self._slacks_at(dense, middle)
@@ -237,6 +269,11 @@ class GuardedStep:
         inner = _cubic_low_points(float(g0[i]), float(r0[i]), float(g1[i]), float(r1[i]), self.t1 - self.t0)
         points = [self.t0, *(self.t0 + s for s in inner), self.t1]
         values = [float(g0[i]), *(gap(t) for t in points[1:-1]), float(g1[i])]
+        if r0[i] < 0.0 < r1[i] and min(values) >= -tolerance:
+            k = min(range(1, len(points) - 1), key=lambda k: values[k])
+            lowest, value = _minimum(gap, points[k - 1], points[k + 1])
+            if value < values[k]:
+                points[k], values[k] = lowest, value
         return _first_sign_change(gap, points, values, tolerance)
 
     def _slack_root(self, dense: Any, i: int) -> float | None:
@@ -253,6 +290,12 @@ class GuardedStep:
 def rounding_of_gaps(x: Vector) -> float:
     """Return what of a gap may be rounding of the state."""
     return 16.0 * EPS * max(1.0, float(np.abs(x).max()))
+
+
+def _cubic(g0: float, s0: float, g1: float, s1: float, u: float) -> float:
+    """Return the cubic on [0, 1] with these values and slopes at the ends."""
+    v = 1.0 - u
+    return v * v * ((1.0 + 2.0 * u) * g0 + u * s0) + u * u * ((1.0 + 2.0 * v) * g1 - v * s1)
 
 
 def _falls_once(values: Sequence[float]) -> bool:
@@ -291,6 +334,14 @@ def _cubic_low_points(g0: float, r0: float, g1: float, r1: float, h: float) -> l
     q = -(b + copysign(sqrt(max(b * b - a * c, 0.0)), b))
     roots = (q / a if a != 0.0 else 0.5, c / q if q != 0.0 else 0.5)
     return sorted(h * u for u in {*(u for u in roots if 1e-3 < u < 1.0 - 1e-3), 0.5})
+
+
+def _minimum(function: Callable[[float], float], a: float, b: float) -> tuple[float, float]:
+    """Return a minimum between two points and the value there."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(function, bounds=(a, b), method="bounded", options={"xatol": 1e-8 * (b - a)})
+    return float(found.x), float(found.fun)
 
 
 def _parabola_minimum(a: Vector, m: Vector, b: Vector) -> Vector:

@@ -45,7 +45,7 @@ SHORT_STEP = 1e-3
 """Corrections below this share of the step are made by one step of order four: its fifth power is below rounding."""
 
 MEETING = 1e-2
-"""Surfaces whose functions are below this share of the error tolerance at a switch are met there, at the same time."""
+"""Surfaces that are nearer than this share of the error tolerance at a switch are met there, at the same time."""
 
 MOST_HALVINGS = 12
 """Shorter attempts at one step for its guards' sake. Past a kink of a switching function no step can be followed; steps that end
@@ -110,6 +110,7 @@ class RungeKuttaMotion(Motion):
         self._standing = np.inf if system.autonomous else (t_end - t) / STANDING
         self._velocity = _NOTHING
         self._unfollowed: list[float] = []
+        self._fastest: list[float] = []
         self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
 
     # -- the event loop's questions ---------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class RungeKuttaMotion(Motion):
                 return piece
             if dense is None:
                 dense = self._interpolant()
-            failure = step.first_failure(dense, rounding_of_gaps(x0))
+            failure = step.first_failure(dense, rounding_of_gaps(x0) * _steepness(regime, t0, x0))
             if failure is not None:
                 return self._switch_at(regime, t0, x0, f0, failure)
         self._step_size = t1 - t0
@@ -198,10 +199,11 @@ class RungeKuttaMotion(Motion):
                 return None
             t1 = float(solver.t)
             after, f1 = self._look(regime, t1, solver.y, solver)
-            step = GuardedStep(regime, self._ask, t0, t1, self._guards, after, self._stages, self._trace)
+            step = GuardedStep(
+                regime, self._ask, t0, t1, self._guards, after, self._stages, self._trace, self._fastest
+            )
             unbound = self._method == "LSODA" and t1 - t0 > 1.001 * self._longest
-            middle = partial(_middle, t0, x0, f0, t1, solver.y, f1)
-            followed = not unbound and step.followed(middle)
+            followed = not unbound and step.followed(partial(_inside, t1 - t0, x0, f0, solver.y, f1))
             if followed or halvings == MOST_HALVINGS:
                 break
             self._longest = min(self._longest, 0.5 * (t1 - t0))
@@ -234,6 +236,7 @@ class RungeKuttaMotion(Motion):
         self.nfev += 1
         self._velocity = velocity
         self._guards = Guards(regime.gaps(self.t, self.x), regime.gap_rates(self.t, self.x, velocity), slacks)
+        self._fastest = np.abs(self._guards.rates).tolist()
         self._field = regime.stage_function([])
         self._solver = self._new_solver("path", regime, self.t, self.x, velocity, self.t_end, self._step_size)
 
@@ -465,15 +468,23 @@ class RungeKuttaMotion(Motion):
 
     def _met(self, regime: Regime, t: float, x: Vector) -> NDArray[np.intp]:
         """Return the surfaces slid on and those whose gaps have closed, as numbers."""
-        gaps = regime.gaps(t, x)
-        size = max(1.0, float(np.max(np.abs(x))))
-        met = regime.gap_surfaces[gaps <= MEETING * (self.rtol * size + self.atol)]
-        return np.concatenate([regime.members, met])
+        near = MEETING * (self.rtol * float(np.abs(x).max()) + self.atol)
+        closed = regime.gaps(t, x) <= near * _steepness(regime, t, x)
+        return np.concatenate([regime.members, regime.gap_surfaces[closed]])
 
 
-def _middle(t0: float, x0: Vector, f0: Vector, t1: float, x1: Vector, f1: Vector) -> Vector:
-    """Return the state halfway by the cubic through both ends of a step and the velocities there.
+def _steepness(regime: Regime, t: float, x: Vector) -> Vector:
+    """Return how fast each gap changes with x or t at most: over this it is a distance, (k,)."""
+    J, rate = regime.surfaces.jacobian(t, x), regime.surfaces.rate(t, x)
+    return np.asarray(np.maximum(np.abs(J).max(axis=1, initial=0.0), np.abs(rate))[regime.gap_surfaces])
+
+
+def _inside(h: float, x0: Vector, f0: Vector, x1: Vector, f1: Vector, u: float) -> Vector:
+    """Return the state at a share of a step by the cubic through both its ends and the velocities there.
 
     The dense output of an implicit method has errors of its own, which may be larger than what a guard travels.
     """
-    return np.asarray(0.5 * (x0 + x1) + (0.125 * (t1 - t0)) * (f0 - f1))
+    v = 1.0 - u
+    return np.asarray(
+        (v * v * (1.0 + 2.0 * u)) * x0 + (u * u * (1.0 + 2.0 * v)) * x1 + (h * u * v) * (v * f0 - u * f1)
+    )

@@ -27,6 +27,13 @@ AGREEMENT = 16.0
 """So many roundings of the shorter step's difference two differences may be apart, and the longer step's is taken."""
 
 
+BENT = 1e-4
+"""Slopes to both sides that differ by more than this share of the steepest: the function bends over lengths of the step."""
+
+SHORTENING, MOST_SHORTENINGS = 16.0, 6
+"""Then the step is divided by the first, as often as the second says."""
+
+
 class Surfaces:
     """The switching functions h(t, x) of a system, (m,).
 
@@ -116,7 +123,8 @@ class Surfaces:
         return J
 
     def _differences(self, t: float, x: Vector) -> Matrix:
-        columns = []
+        here, size = self(t, x), float(np.abs(x).max())
+        lines: list[_Line] = []
         for j in range(x.size):
 
             def along(place: float, j: int = j) -> Vector:
@@ -124,8 +132,9 @@ class Surfaces:
                 beside[j] = place
                 return self(t, beside)
 
-            columns.append(_slope(along, float(x[j]), float(np.abs(x).max())))
-        return np.stack(columns, axis=1)
+            lines.append(_Line(along, float(x[j]), here, size))
+        steepest = np.abs([line.slope for line in lines]).max(axis=0)
+        return np.stack([line.resolved(steepest) for line in lines], axis=1)
 
     @staticmethod
     def _check_finite(name: str, values: Vector | Matrix, t: float, x: Vector) -> None:
@@ -146,7 +155,11 @@ class Surfaces:
                 raise InvalidInputError(f"rate must return shape ({self.count},), got {r.shape}")
             self._check_finite("rate", r, t, x)
             return r
-        return _slope(lambda time: self(time, x), t, max(abs(t), float(np.abs(x).max(initial=0.0))))
+        here, size = self(t, x), max(abs(t), float(np.abs(x).max(initial=0.0)))
+        line = _Line(lambda time: self(time, x), t, here, size)
+        if not line.bend.any():
+            return line.slope
+        return line.resolved(np.maximum(np.abs(line.slope), np.abs(self.jacobian(t, x)).max(axis=1)))
 
     def along(self, times: Vector, states: Matrix) -> Matrix:
         """Return h at times (k,) and states (n, k), shape (m, k)."""
@@ -189,34 +202,68 @@ class Surfaces:
         return np.abs(self.jacobian(t, x)) @ np.maximum(np.abs(x), 1.0) + np.abs(self(t, x))
 
 
-def _slope(function: Callable[[float], Vector], place: float, size: float) -> Vector:
-    """Return the derivative of a function of one number by differences; `size` is what its values may be differences of."""
-    far = max(1.0, abs(place))
-    if far <= LARGE:
-        return _difference(function, place, DIFFERENCE * far)[0]
-    short = DIFFERENCE * far ** (1.0 / 3.0)
-    (straight, height), (local, _) = (
-        _difference(function, place, step) for step in (DIFFERENCE * far, short)
-    )
-    rounding = (EPS / short) * (np.abs(straight) * size + height)
-    return np.where(np.abs(straight - local) <= AGREEMENT * rounding, straight, local)
+class _Line:
+    """A function of one number, (m,), and its derivative at a place by differences.
 
+    Parameters
+    ----------
+    function : callable number -> (m,)
+    place : float
+    here : (m,) array
+        The function there.
+    size : float
+        What the function's values may be differences of.
 
-def _difference(function: Callable[[float], Vector], place: float, step: float) -> tuple[Vector, Vector]:
-    """Return a central difference, at a border a one-sided one of the same order, and the size of the values."""
-    up, down = place + step, place - step
-    with np.errstate(divide="ignore", invalid="ignore"):
-        try:
-            above, below = function(up), function(down)
-        except Exception:  # whatever a user's function raises beyond its border
-            for side in (step, -step):
-                try:
-                    first, second, third = (function(place + k * side) for k in range(3))
-                except Exception:  # noqa: BLE001, S112 - as above; if no side will do the first is raised
-                    continue
-                return (4.0 * second - 3.0 * first - third) / (2.0 * side), np.abs(first)
-            raise
-    return (above - below) / (up - down), np.maximum(np.abs(above), np.abs(below))
+    Attributes
+    ----------
+    slope : (m,) array
+        The derivative, if the function bends over lengths of one or more.
+    bend : (m,) array
+        By how much slopes to both sides differ from it.
+    """
+
+    def __init__(self, function: Callable[[float], Vector], place: float, here: Vector, size: float) -> None:
+        self._function, self._place, self._here = function, place, here
+        far = max(1.0, abs(place))
+        self._step = DIFFERENCE * far
+        self.slope, self.bend = self._difference(self._step)
+        if far > LARGE:
+            straight, self._step = self.slope, DIFFERENCE * far ** (1.0 / 3.0)
+            self.slope, self.bend = self._difference(self._step)
+            rounding = (EPS / self._step) * (np.abs(straight) * size + np.abs(here))
+            alike = np.abs(straight - self.slope) <= AGREEMENT * rounding
+            self.slope = np.where(alike, straight, self.slope)
+            self.bend = np.where(alike, 0.0, self.bend)
+
+    def resolved(self, steepest: Vector) -> Vector:
+        """Return the derivative by shorter differences where the function bends too much for what `steepest` its slopes are."""
+        slope, bend, step = self.slope, self.bend, self._step
+        closer, resolved = slope, np.zeros(slope.size, dtype=bool)
+        for _ in range(MOST_SHORTENINGS):
+            rounding = (AGREEMENT * EPS / step) * np.abs(self._here)
+            resolved |= bend <= BENT * np.maximum(steepest, np.abs(closer)) + rounding
+            if resolved.all():
+                break
+            step /= SHORTENING
+            shorter, bend = self._difference(step)
+            closer = np.where(resolved, closer, shorter)
+        return np.where(resolved, closer, slope)  # at a kink no step is short enough
+
+    def _difference(self, step: float) -> tuple[Vector, Vector]:
+        """Return a central difference and the bend; at a border of what is defined a one-sided one of the same order, and none."""
+        up, down = self._place + step, self._place - step
+        with np.errstate(divide="ignore", invalid="ignore"):
+            try:
+                above, below = self._function(up), self._function(down)
+            except Exception:  # whatever a user's function raises beyond its border
+                for side in (step, -step):
+                    try:
+                        second, third = (self._function(self._place + k * side) for k in (1, 2))
+                    except Exception:  # noqa: BLE001, S112 - as above; if no side will do the first is raised
+                        continue
+                    return (4.0 * second - 3.0 * self._here - third) / (2.0 * side), np.zeros(second.size)
+                raise
+        return (above - below) / (up - down), np.abs(above + below - 2.0 * self._here) / (up - down)
 
 
 def _short(x: Vector) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from classical_systems import SYSTEMS
+from scipy.optimize import brentq
 
 from filippov import PiecewiseSmooth, Relay, solve
 
@@ -123,3 +124,33 @@ def test_a_guard_that_fails_by_rounding_at_the_end(method: str) -> None:
             system, (0.0, float(start)), [0.0, 0.0], method=method
         )  # slides until x_2 = a, which is the end
         assert np.max(np.abs(path.sol(np.linspace(0.0, float(start), 9))[0])) < 1e-9
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_first_contact_with_a_fast_wall(seed: int) -> None:
+    """x' = d - Sgn(x - a sin(w t)) comes from above, w up to 5000: the first dip of the gap below zero is known in closed form."""
+    random = np.random.default_rng(seed)
+    w, x0 = 10.0 ** random.uniform(0.5, 3.7), random.uniform(0.8, 2.0)
+    a, d = random.uniform(0.1, 0.6), random.uniform(-0.2, 0.3)
+    wall = Relay(
+        lambda t, x: np.array([d]),
+        lambda t, x: np.eye(1),
+        lambda t, x: x - a * np.sin(w * t),
+        jac=lambda t, x: np.eye(1),
+        rate=lambda t, x: np.array([-a * w * np.cos(w * t)]),
+    )
+
+    def gap(t: float) -> float:
+        return float(x0 + (d - 1.0) * t - a * np.sin(w * t))
+
+    contact = brentq(gap, 0.0, (x0 + a) / (1.0 - d), xtol=1e-14)
+    if (
+        a * w > 1.0 - d
+    ):  # there are dips: the gap is least where its rate, d - 1 - a w cos(w t), turns positive
+        phase = np.arccos((d - 1.0) / (a * w))
+        dips, tops = (np.array([phase, -phase]) + 2.0 * np.pi * np.arange(10_000)[:, None]).T / w
+        assert gap(dips[0]) < gap(tops[1])
+        k = next(k for k in range(dips.size) if gap(dips[k]) < 0.0)
+        contact = brentq(gap, max(0.0, tops[k]), dips[k], xtol=1e-14)
+    path = solve(wall, (0.0, contact + 0.1), [x0])
+    assert path.switches[0].t == pytest.approx(contact, abs=1e-9)

@@ -249,7 +249,7 @@ def guarded(gaps: list[Any], slacks: list[Any], *, traced: bool = True) -> Guard
 
     regime: Any = SimpleNamespace(gaps=lambda t, x: np.array([g(t) for g in gaps]))
     trace = [both(T0 + s * (T1 - T0)) for s in STAGES] if traced else []
-    return GuardedStep(regime, ask, T0, T1, at(T0), at(T1), STAGES, trace)
+    return GuardedStep(regime, ask, T0, T1, at(T0), at(T1), STAGES, trace, [0.0] * len(gaps))
 
 
 FAR = polynomial(9.0)
@@ -277,7 +277,7 @@ def test_a_guard_that_falls_alone_is_met_without_the_dense_output(root: float) -
 def test_guards_that_cannot_fail_ask_for_nothing() -> None:
     quiet = guarded([FAR, polynomial(-1.0)], [FAR])
     assert not quiet.suspicious
-    assert quiet.first_failure(lambda t: np.zeros(1), 0.0) is None
+    assert quiet.first_failure(lambda t: np.zeros(1), np.zeros(2)) is None
 
 
 @pytest.mark.parametrize("roots", [(2.3,), (2.6, 2.9), (3.1, 3.6), (2.05, 3.9)])
@@ -285,7 +285,7 @@ def test_the_first_failure_within_a_step(roots: tuple[float, ...]) -> None:
     """Of a dip as well as of a fall, of a gap as well as of a slack, and of several guards the first."""
     dip = polynomial(*roots)
     for gaps, slacks in (([dip], []), ([], [dip]), ([FAR, dip], [FAR]), ([polynomial(3.95)], [FAR, dip])):
-        found = guarded(gaps, slacks).first_failure(lambda t: np.zeros(1), 0.0)
+        found = guarded(gaps, slacks).first_failure(lambda t: np.zeros(1), np.zeros(len(gaps)))
         assert found == pytest.approx(roots[0], abs=1e-12)
 
 

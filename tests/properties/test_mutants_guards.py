@@ -10,6 +10,8 @@ import pytest
 from numpy.polynomial import Polynomial
 
 from filippov.switched.guard_search import (
+    INSIDE,
+    KEPT,
     OFF_THE_CUBIC,
     SLACK_NOISE,
     GuardedStep,
@@ -34,10 +36,13 @@ def step(
     stages: tuple[float, ...] = STAGES,
     known: int | None = None,
     shift: float = 0.0,
+    shifted: tuple[float, ...] = INSIDE,
+    fastest: list[float] | None = None,
 ) -> tuple[GuardedStep, list[float]]:
     """A step with gaps that are polynomials of u = (t - T0) / (T1 - T0), and slacks with these samples at 0 and the stages.
 
-    Halfway the last gap is off by `shift`. Of the traces `known` are given. Times at which gaps are asked for are returned too.
+    At the shares `shifted` of the step the last gap is off by `shift`; `fastest` are the rates seen before. Of the traces
+    `known` are given. Times at which gaps are asked for are returned too.
     """
     asked: list[float] = []
 
@@ -46,7 +51,8 @@ def step(
 
     def asking(t: float, x: Any) -> np.ndarray:
         asked.append(t)
-        return at(t) + shift * (np.arange(len(gaps)) == len(gaps) - 1)
+        off = shift * any(np.isclose(t, T0 + u * (T1 - T0)) for u in shifted)
+        return at(t) + off * (np.arange(len(gaps)) == len(gaps) - 1)
 
     samples = np.array(slacks or [], dtype=float).reshape(len(slacks or []), len(stages) + 1).T
     ends = []
@@ -56,20 +62,23 @@ def step(
     trace = list(samples[1:])[: known if known is not None else None] if slacks else []
     regime: Any = SimpleNamespace(gaps=asking)
     ask: Any = None
-    return GuardedStep(regime, ask, T0, T1, ends[0], ends[1], stages, trace), asked
+    return GuardedStep(
+        regime, ask, T0, T1, ends[0], ends[1], stages, trace, fastest or [0.0] * len(gaps)
+    ), asked
 
 
 def followed(*args: Any, **options: Any) -> tuple[bool, int]:
-    """Whether it is followed, and how often the state halfway is made."""
-    made: list[int] = []
+    """Whether it is followed, and at how many shares of the step its gaps are asked for."""
+    made: list[float] = []
 
-    def middle() -> np.ndarray:
-        made.append(1)
+    def inside(share: float) -> np.ndarray:
+        made.append(share)
         return X
 
     one, asked = step(*args, **options)
-    found = one.followed(middle)
-    assert asked == [0.5 * (T0 + T1)] * len(made)
+    found = one.followed(inside)
+    assert made == list(INSIDE[: len(made)])
+    assert asked == [T0 + share * (T1 - T0) for share in made]
     return found, len(made)
 
 
@@ -85,13 +94,13 @@ def travel(gap: Polynomial) -> float:
 
 @pytest.mark.parametrize("gap", CUBICS)
 def test_a_gap_is_followed_if_it_is_its_own_cubic_halfway(gap: Polynomial) -> None:
-    assert followed([gap]) == (True, 1)
+    assert followed([gap]) == (True, 2)
     for sense in (-1.0, 1.0):
-        assert followed([gap], shift=sense * 0.9 * OFF_THE_CUBIC * travel(gap)) == (True, 1)
+        assert followed([gap], shift=sense * 0.9 * OFF_THE_CUBIC * travel(gap)) == (True, 2)
         assert followed([gap], shift=sense * 1.1 * OFF_THE_CUBIC * travel(gap)) == (False, 1)
     # Halfway is asked for once, whichever of several gaps asks, and the last one's deviation is seen.
-    assert followed([CUBICS[0], CUBICS[1], gap]) == (True, 1)
-    assert followed([CUBICS[0], CUBICS[1], gap], shift=1.1 * OFF_THE_CUBIC * travel(gap)) == (False, 1)
+    assert followed([CUBICS[0], CUBICS[1], gap]) == (True, 2)
+    assert followed([CUBICS[0], CUBICS[1], gap], shift=1.1 * OFF_THE_CUBIC * travel(gap)) == (False, 2)
 
 
 def test_only_gaps_that_bend_and_could_close_are_asked_for() -> None:
@@ -106,12 +115,56 @@ def test_only_gaps_that_bend_and_could_close_are_asked_for() -> None:
     ):
         assert followed(quiet, shift=10.0) == (True, 0)
         assert followed([*quiet, bent], shift=1.1 * OFF_THE_CUBIC * travel(bent)) == (False, 1)
-        assert followed([bent, *quiet]) == (True, 1)
+        assert followed([bent, *quiet]) == (True, 2)
     assert followed([bent + 0.95 * wide - min(bent(0.0), bent(1.0))], shift=10.0) == (False, 1)
     # A rate that changes by more than half of itself, and one that is the same at both ends but not between.
     assert followed([Polynomial([1.0, -1.0, 0.3])], shift=1.0) == (False, 1)
     assert followed([Polynomial([1.0, -1.0, 0.6, -0.4])], shift=1.0) == (True, 0)
     assert followed([Polynomial([1.0, -1.0, 0.9, -0.6])], shift=1.0) == (False, 1)
+
+
+def test_a_gap_is_looked_at_at_the_golden_section_too() -> None:
+    gap = CUBICS[0]
+    for sense in (1.0, -1.0):
+        off = sense * OFF_THE_CUBIC * travel(gap)
+        assert followed([gap], shift=1.1 * off, shifted=INSIDE[1:]) == (False, 2)
+        assert followed([gap], shift=0.9 * off, shifted=INSIDE[1:]) == (True, 2)
+
+
+def test_a_gap_that_was_fast_before_is_looked_at_until_it_is_known_to_be_slow() -> None:
+    slow = Polynomial([1.0, -0.2])
+    assert followed([slow], shift=1.0) == (True, 0)
+    for rate, asked in (
+        (0.19, 0),
+        (0.21, 2),
+        (5.0, 2),
+    ):  # in a step of length 2: two fifths of the way are twice its own
+        fastest = [rate]
+        assert followed([slow], fastest=fastest) == (True, asked)
+        if asked:
+            assert fastest == [KEPT * rate]
+            assert followed([slow], shift=0.003, fastest=[rate]) == (False, 1)
+            assert followed([slow], shift=0.001, fastest=[rate]) == (True, 2)
+    fastest = [0.1]
+    assert followed([Polynomial([1.0, -3.0, 9.0, -6.0])], fastest=fastest) == (True, 2)
+    assert fastest == [pytest.approx(1.5)]  # its ends are as slow as 3/2, its middle too
+
+
+def test_a_whole_turn_within_a_step_is_not_followed() -> None:
+    """Between two maxima rates vanish and values are the same: only what was seen before tells that more happens there."""
+    turn = 2.0 * np.pi / (T1 - T0)
+    ends = [Guards(np.array([0.7]), np.zeros(1), np.empty(0))] * 2
+    regime: Any = SimpleNamespace(gaps=lambda t, x: 0.7 - 0.5 * (1.0 - np.cos([turn * (t - T0)])))
+    ask: Any = None
+    fastest = [0.5 * turn]
+    assert not GuardedStep(regime, ask, T0, T1, ends[0], ends[1], STAGES, [], fastest).followed(lambda u: X)
+    assert fastest == [0.5 * turn]
+    for turns in (2, 3, 4, 8):
+        many: Any = SimpleNamespace(
+            gaps=lambda t, x, k=turns: 0.7 - 0.5 * (1.0 - np.cos([k * turn * (t - T0)]))
+        )
+        one = GuardedStep(many, ask, T0, T1, ends[0], ends[1], STAGES, [], [0.5 * turn * turns])
+        assert not one.followed(lambda u: X)
 
 
 @pytest.mark.parametrize("angle", [0.1, 0.4, 0.8])
@@ -124,10 +177,10 @@ def test_by_how_much_a_sinusoid_turns(angle: float, size: float) -> None:
         ends = [
             Guards(size * np.sin([a]), size * w * np.cos([a]), np.empty(0)) for a in (start, start + angle)
         ]
-        regime: Any = SimpleNamespace(gaps=lambda t, x, a=start + 0.5 * angle: size * np.sin([a]))
+        regime: Any = SimpleNamespace(gaps=lambda t, x, a=start: size * np.sin([a + w * (t - T0)]))
         ask: Any = None
-        one = GuardedStep(regime, ask, T0, T1, ends[0], ends[1], STAGES, [])
-        assert one.followed(lambda: X)
+        one = GuardedStep(regime, ask, T0, T1, ends[0], ends[1], STAGES, [], [0.0])
+        assert one.followed(lambda u: X)
         turned.append(one.turning)
     assert turned[0] == pytest.approx(angle, rel=0.06 * angle**2)
     half = 0.5 * angle
@@ -139,7 +192,7 @@ def test_by_how_much_a_sinusoid_turns(angle: float, size: float) -> None:
 def test_of_a_parabola_the_share_by_which_its_rate_changes_is_its_turning(size: float) -> None:
     for bend in (-0.2, 0.1, 0.24):
         one, _ = step([size * Polynomial([0.5, -1.0, bend])])
-        assert one.followed(lambda: X)
+        assert one.followed(lambda u: X)
         assert one.turning == pytest.approx(2.0 * abs(bend) / max(1.0, abs(2.0 * bend - 1.0)))
 
 
@@ -198,7 +251,7 @@ def test_a_cubic_that_fails_within_the_step_is_never_passed_over() -> None:
         if lowest < -1e-3:
             dips += gap(1.0) > 0.0
             inside = [r.real for r in gap.roots() if abs(r.imag) < 1e-12 and 0.0 < r.real <= 1.0]
-            found = one.first_failure(lambda t: X, 0.0)
+            found = one.first_failure(lambda t: X, np.zeros(2))
             assert found is not None
             assert (found - T0) / (T1 - T0) == pytest.approx(min(inside), abs=1e-9)
     assert dips > 5
