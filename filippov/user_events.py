@@ -11,12 +11,17 @@ import numpy as np
 from filippov.arguments import Vector, as_callable, as_number, check_count, returned
 from filippov.errors import InvalidInputError, InvalidTypeError
 from filippov.pieces import Piece
+from filippov.rounding import EPS
 
 __all__ = ["UserEvent", "as_events"]
 
 
 LARGEST = 1e300
 """Larger values of an event are this: roots are found by interpolation, which must not overflow."""
+
+
+NEARLY = 1e-12
+"""Values below this share of the state's size are compared with what rounding of the state makes of them."""
 
 
 class UserEvent:
@@ -49,16 +54,10 @@ class UserEvent:
         from scipy.optimize import brentq
 
         def value(t: float) -> float:
-            height = returned("events", self.function(t, piece.state(np.array([t]))[:, 0]))
-            if height.size != 1:
-                raise InvalidInputError(f"events must return one number, got shape {height.shape}")
-            number = float(height.ravel()[0])
-            if isnan(number):
-                raise InvalidInputError(f"events must return numbers, got nan at t = {t:.17g}")
-            return min(max(number, -LARGEST), LARGEST)  # infinite or not, it has a sign
+            return self._value(t, piece.state(np.array([t]))[:, 0])
 
         grid = np.linspace(piece.t0, piece.t1, self.INNER + 1)
-        values = [value(float(t)) for t in grid]
+        values = [self._rounded(float(t), x) for t, x in zip(grid, piece.state(grid).T, strict=True)]
         found = []
         for a, b, fa, fb in zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True):
             crossed = fa != 0 and (fb == 0 or (fa < 0) != (fb < 0))
@@ -67,6 +66,24 @@ class UserEvent:
                     float(b) if fb == 0 else float(brentq(value, float(a), float(b), xtol=4e-16, rtol=1e-15))
                 )
         return found
+
+    def _value(self, t: float, x: Vector) -> float:
+        height = returned("events", self.function(t, x))
+        if height.size != 1:
+            raise InvalidInputError(f"events must return one number, got shape {height.shape}")
+        number = float(height.ravel()[0])
+        if isnan(number):
+            raise InvalidInputError(f"events must return numbers, got nan at t = {t:.17g}")
+        return min(max(number, -LARGEST), LARGEST)  # infinite or not, it has a sign
+
+    def _rounded(self, t: float, x: Vector) -> float:
+        """Return the value, and zero where it is rounding of the state: on a surface that is slid on it has no sign."""
+        number, size = self._value(t, x), float(np.abs(x).max())
+        if number == 0.0 or abs(number) > NEARLY * size:
+            return number
+        shifts = 2.0 * EPS * size * np.eye(x.size)
+        noise = sum(abs(self._value(t, x + shift) - number) for shift in shifts)
+        return 0.0 if abs(number) <= noise else number
 
     def record(self, t: float, piece: Piece) -> None:
         """Note one occurrence."""

@@ -245,6 +245,31 @@ def test_codimension_rises_and_falls() -> None:
     np.testing.assert_allclose(path.y[:, -1], [2.0, 0.0], atol=1e-11)
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_event_that_is_the_switching_function_occurs_once_at_an_entry(terminal: bool) -> None:
+    """Then it is zero but for rounding, of either sign, as long as the path slides: an oblique plane a.x = c."""
+    random = np.random.default_rng(1)
+    for _ in range(60):
+        normal, c, start = random.standard_normal(3), random.uniform(-1, 1), random.uniform(-2, 2, 3)
+        start += max(0.0, 0.5 + c - normal @ start) * normal / (normal @ normal)
+
+        def height(t: float, x: Vector, normal: Vector = normal, c: float = c) -> float:
+            return float(normal @ x) - c
+
+        height.terminal = terminal  # type: ignore[attr-defined]
+        system = Relay(
+            lambda t, x: np.array([0.2 * np.sin(x[1]), 0.3, 0.1 * x[0]]),
+            lambda t, x, a=normal: 2.0 * a[:, None],
+            lambda t, x, f=height: [f(t, x)],
+        )
+        path = solve(system, (0.0, 9.0), start, events=height)
+        assert path.status == terminal
+        (times,) = path.t_events
+        assert times.size == 1
+        if not terminal:
+            assert times[0] == pytest.approx(path.switches[0].t, abs=1e-12)
+
+
 def test_user_events_and_t_eval() -> None:
     entry = SYSTEMS["forced stick-slip"]
 
