@@ -135,18 +135,20 @@ class GuardedStep:
             after.gaps,
         )
         self._gap_suspects: NDArray[np.intp] = _NOTHING
-        if any(min(c.tolist(), default=0.0) < 0.0 for c in self._bezier[1:]):
-            self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < 0.0)
-        elif before.rates.size and before.rates.min() < 0.0 < after.rates.max():
-            # A dip: what a gap may be off its cubic decides.
-            falling, rising = before.rates, after.rates
-            margin = np.where(
-                (falling < 0.0) & (rising > 0.0), OFF_THE_CUBIC * h * np.maximum(-falling, rising), 0.0
-            )
+        if before.rates.size and before.rates.min() < 0.0 < after.rates.max():
+            # What a gap may be off its cubic decides whether a dip reaches zero.
+            margin = np.where(self._dips(), OFF_THE_CUBIC * h * np.maximum(-before.rates, after.rates), 0.0)
             self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < margin)
+        elif any(min(c.tolist(), default=0.0) < 0.0 for c in self._bezier[1:]):
+            self._gap_suspects = np.flatnonzero(np.minimum.reduce(self._bezier[1:]) < 0.0)
         self._samples: Matrix | None = None
         self.turning = 0.0
         self._slack_suspects = self._find_slack_suspects()
+
+    def _dips(self) -> NDArray[np.bool_]:
+        """Return which gaps fall at the beginning and rise at the end, and are more than rounding at both."""
+        (g0, r0, _), (g1, r1, _) = self.before, self.after
+        return np.asarray((r0 < 0.0) & (r1 > 0.0) & (np.minimum(g0, g1) > UNMOVED))
 
     def _find_slack_suspects(self) -> Any:
         s0 = self.before.slacks
@@ -269,7 +271,7 @@ class GuardedStep:
         inner = _cubic_low_points(float(g0[i]), float(r0[i]), float(g1[i]), float(r1[i]), self.t1 - self.t0)
         points = [self.t0, *(self.t0 + s for s in inner), self.t1]
         values = [float(g0[i]), *(gap(t) for t in points[1:-1]), float(g1[i])]
-        if r0[i] < 0.0 < r1[i] and min(values) >= -tolerance:
+        if self._dips()[i] and min(values) >= -tolerance:
             k = min(range(1, len(points) - 1), key=lambda k: values[k])
             lowest, value = _minimum(gap, points[k - 1], points[k + 1])
             if value < values[k]:

@@ -382,8 +382,10 @@ class RungeKuttaMotion(Motion):
         while solver.status == "running":
             self._step_again(solver)
         end, x = float(solver.t), np.array(solver.y)
-        if self._explicit and (self._again or not regime.members.size):
+        kept = settled(regime, end, x)  # the slacks that fail are those of the state that the mode ends in
+        if self._explicit and kept is x and (self._again or not regime.members.size):
             return end, x, solver.f, np.array(self._again[-1]) if self._again else _NOTHING
+        x = kept
         self.nfev += 1
         return end, x, *regime.evaluate(end, x)
 
