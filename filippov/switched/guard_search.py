@@ -52,6 +52,9 @@ OFF_THE_CUBIC = 0.01
 SLACK_NOISE = 1e-8
 """Slacks are of size one, and quotients of differences: less than this of them is noise."""
 
+ROUNDING_OF_SLACKS = 64.0 * EPS
+"""A slack that is at its bound and stays there is zero but for this."""
+
 FAR = 2.0
 """A slack that stays above this many times its range at the stages is taken to stay above zero between them, however rough."""
 
@@ -286,7 +289,7 @@ class GuardedStep:
         # A slack that has failed at the end needs no search for a dip, only for the first crossing.
         points = np.linspace(self.t0, self.t1, 5 if s1 < 0.0 < s0 else 9).tolist()
         values = [s0, *(slack(t) for t in points[1:-1]), s1]
-        return _first_sign_change(slack, points, values, 0.0)
+        return _first_sign_change(slack, points, values, ROUNDING_OF_SLACKS)
 
 
 def rounding_of_gaps(x: Vector) -> float:

@@ -456,3 +456,32 @@ def test_all_ways_of_sliding_with_the_same_sides_are_kept():
     )
     path = solve(system, (0.0, 5.0), [0.3, 0.2, 0.3])
     np.testing.assert_allclose(path.y[[0, 2], -1], 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fields", "x0", "z"),
+    [
+        ({(1, 1): (-4, -1, -4), (1, -1): (3, 3, 1), (-1, 1): (1, -1, -3), (-1, -1): (-4, 4, -4)}, (2, 4, 4), -3.9),
+        ({(1, 1): (-2, 4, 0), (1, -1): (-1, 0, 1), (-1, 1): (1, -2, 0), (-1, -1): (1, 1, -2)}, (-3, -3, -3), -2.25),
+        ({(1, 1): (1, 0, 2), (1, -1): (-4, 4, -4), (-1, 1): (0, 2, -1), (-1, -1): (2, -2, -2)}, (2, -2, 1), -47 / 12),
+    ],
+)  # fmt: skip
+def test_a_weight_at_its_bound_for_ever(
+    fields: dict[tuple[int, int], tuple[int, int, int]], x0: tuple[int, int, int], z: float
+) -> None:
+    """Sliding on two surfaces with a weight that is 1 exactly, to rounding below or above it; fields in halves, starts in quarters."""
+
+    def value(i: int) -> str:
+        above, below = (
+            f"Piecewise(({fields[a, 1][i]}/2, y > 0), ({fields[a, -1][i]}/2, True))" for a in (1, -1)
+        )
+        return f"Piecewise(({above}, x > 0), ({below}, True))"
+
+    given = PiecewiseSmooth(
+        lambda t, q: q[:2], {s: (lambda t, q, v=v: 0.5 * np.array(v)) for s, v in fields.items()}
+    )
+    read = from_sympy([value(i) for i in range(3)], ["x", "y", "z"])
+    start = 0.25 * np.array(x0)
+    for system in (given, read):
+        path = solve(system, (0.0, 3.0), start)
+        np.testing.assert_allclose(path.y[:, -1], [0.0, 0.0, z], atol=1e-9)
