@@ -469,7 +469,7 @@ def test_all_ways_of_sliding_with_the_same_sides_are_kept():
 def test_a_weight_at_its_bound_for_ever(
     fields: dict[tuple[int, int], tuple[int, int, int]], x0: tuple[int, int, int], z: float
 ) -> None:
-    """Sliding on two surfaces with a weight that is 1 exactly, to rounding below or above it; fields in halves, starts in quarters."""
+    """Sliding on two surfaces with a weight that is 1 exactly, but for rounding; fields in halves, starts in quarters."""
 
     def value(i: int) -> str:
         above, below = (
