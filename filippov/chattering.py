@@ -23,8 +23,8 @@ __all__ = ["Accumulation", "ChatteringWatch"]
 CYCLES = (1, 2, 4)
 """Intervals are compared over so many switches, the shortest pattern first: sequences may repeat in twos or fours."""
 
-LOOKS = 4
-"""Cycles in a row whose ratio must agree."""
+LOOKS, FEWER_LOOKS = 4, ((2, 0.05), (3, 0.2))
+"""Ratios of cycles in a row that must agree; fewer do below these ratios: rounding is reached soon."""
 
 AGREEMENT = 0.02
 """Relative spread of those ratios that still counts as one geometric sequence."""
@@ -79,10 +79,11 @@ class ChatteringWatch:
         if not set(switch.surfaces) <= {i for s in recent[:-1] for i in s.surfaces}:
             return None
         for cycle in CYCLES:
-            if len(recent) > cycle * (LOOKS + 1):
-                limit = self._geometric(recent[-cycle * (LOOKS + 1) - 1 :: cycle], cycle, recent)
-                if limit is not None:
-                    return limit
+            for looks, below in (*FEWER_LOOKS, (LOOKS, 1.0)):
+                if len(recent) > cycle * (looks + 1):
+                    limit = self._geometric(recent[-cycle * (looks + 1) - 1 :: cycle], cycle, recent)
+                    if limit is not None and limit.ratio**cycle < below:
+                        return limit
         return None
 
     def _geometric(self, marks: list[Switch], cycle: int, recent: list[Switch]) -> Accumulation | None:

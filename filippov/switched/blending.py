@@ -44,8 +44,8 @@ def codimension_one(
     gap = below - above
     size = float(np.abs(gradient).max() * (np.abs(plus).max() + np.abs(minus).max()))
     if abs(gap) <= 16.0 * EPS * (scale + size):
-        if near is None and scale > 1e-9 * size:
-            return []
+        if scale > 1e-9 * size:  # both fields cross
+            return [] if near is None else [Sliding(0.5 * (plus + minus), near, -np.ones(2), 0.0)]
         u, turn = 0.0 if near is None else float(near[0]), 0.0
     else:
         u, turn = (below + above) / gap, gap / scale

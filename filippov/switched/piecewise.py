@@ -14,6 +14,7 @@ from filippov.arguments import Vector, as_callable, asked
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.rounding import EPS
 from filippov.switched.blending import SELECTIONS, blend, codimension_one
+from filippov.switched.inward_field import UNDEFINED, InwardField
 from filippov.switched.remembered import remembered
 from filippov.switched.sign_patterns import SignPatternSystem
 from filippov.switched.sliding import Sliding
@@ -103,8 +104,8 @@ class PiecewiseSmooth(SignPatternSystem):
     def pattern_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
         """Return the field of a region as a function that checks what the user's returns."""
         key = tuple(sides.tolist())
-        checked = self._checked.get(key)
-        if checked is None:
+        inward = self._checked.get(key)
+        if inward is None:
             field = self.fields.get(key)
             if field is None:
                 expected = len(next(iter(self.fields)))
@@ -113,8 +114,8 @@ class PiecewiseSmooth(SignPatternSystem):
                         f"fields must have keys of length {len(key)}, one sign a surface, got {expected}"
                     )
                 raise InvalidInputError(f"fields has no entry for region {key}, which was reached")
-            checked = self._checked[key] = _RegionField(key, field)
-        return checked
+            inward = self._checked[key] = InwardField(self.surfaces, sides, _RegionField(key, field))
+        return inward
 
     def unchecked_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
         """Return the user's field of a region."""
@@ -135,17 +136,23 @@ class PiecewiseSmooth(SignPatternSystem):
         plus = self.unchecked_function(pattern)
         (jacobian, rate), last = surfaces.stage_functions(), float(near[0])
 
+        def checked(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
+            sliding = self.slidings(t, x, sides, free, near)[0]
+            return sliding.velocity, (*sliding.slacks, sense * sliding.turn)
+
         def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
-            below = np.array(minus(t, x))  # both may fill the same array
-            above = plus(t, x)
+            try:
+                below = np.array(minus(t, x))  # both may fill the same array
+                above = plus(t, x)
+            except UNDEFINED:
+                return checked(t, x)
             gradient, moving = jacobian(t, x)[i], rate(t, x)[i]
             low, high = float(gradient.dot(below) + moving), float(gradient.dot(above) + moving)
             gap, scale = low - high, abs(low) + abs(high)
-            if scale <= NEARLY_FOLD:
-                sliding = codimension_one(below, np.asarray(above), gradient, float(moving), near)[0]
-                return sliding.velocity, (*sliding.slacks, sense * sliding.turn)
-            # Where sliding is lost: the weight so far, and a turn that says so.
-            u, turn = ((low + high) / gap, gap / scale) if abs(gap) > LOST * scale else (last, 0.0)
+            if not scale > NEARLY_FOLD:  # or not a number
+                return checked(t, x)
+            # Where both fields cross: the weight so far, and a turn that says that sliding is lost.
+            u, turn = ((low + high) / gap, gap / scale) if abs(gap) > LOST * scale else (last, -sense)
             velocity = (0.5 * (1.0 + u)) * np.asarray(above) + (0.5 * (1.0 - u)) * np.asarray(below)
             return velocity, (1.0 - u, 1.0 + u, sense * turn)
 

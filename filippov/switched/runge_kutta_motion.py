@@ -22,7 +22,9 @@ from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
 from filippov.switched.dense_piece import DensePiece, settled
 from filippov.switched.guard_search import GuardedStep, Guards, rounding_of_gaps
+from filippov.switched.inward_field import UNDEFINED, moved_inside
 from filippov.switched.regime import Regime, RegimeCandidate
+from filippov.switched.sign_regime import SignRegime
 from filippov.switched.stepping import EXPLICIT, stage_times, stepper
 from filippov.system import Candidate, Motion
 
@@ -61,6 +63,9 @@ over this."""
 
 LOOSE = 10.0
 """LSODA's steps are bounded from its start on: it is started again once so many times longer ones would do."""
+
+SHORTEST, CRAWLING = 64.0 * EPS, 1000
+"""After so many steps in a row that are no longer than this share of t the integrator is taken to get nowhere."""
 
 ROOT_STEPS = 6
 """Corrections of a switching time by repeated steps; each squares the error."""
@@ -109,6 +114,7 @@ class RungeKuttaMotion(Motion):
         self._longest = self._bound = np.inf
         self._standing = np.inf if system.autonomous else (t_end - t) / STANDING
         self._velocity = _NOTHING
+        self._crawled = 0
         self._unfollowed: list[float] = []
         self._fastest: list[float] = []
         self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
@@ -126,6 +132,8 @@ class RungeKuttaMotion(Motion):
             self._solver = None
         self.regime, self._sides = candidate.regime, candidate.mode.sides
         self.x = settled(self.regime, self.t, self.x)
+        if isinstance(self.regime, SignRegime) and not self.regime.members.size and self.on.any():
+            self.x = self._on_its_side(self.regime)
 
     def advance(self, t_bound: float) -> Piece | None:
         """Take one step, or the part of it up to the first guard that fails."""
@@ -142,6 +150,11 @@ class RungeKuttaMotion(Motion):
         step = self._step(regime, t0, x0, f0)
         if step is None:
             return None
+        self._crawled = self._crawled + 1 if step.t1 - t0 <= SHORTEST * abs(t0) else 0
+        if self._crawled > CRAWLING:
+            raise FilippovError(
+                f"steps at t = {t0:.17g} are as short as the spacing of numbers: the field is noise there"
+            )
         solver, dense = self._solver, None if self._explicit else self._interpolant()  # theirs costs nothing
         t1, x1, after = step.t1, np.array(solver.y), step.after
         if step.suspicious:
@@ -230,6 +243,18 @@ class RungeKuttaMotion(Motion):
     def _interpolant(self) -> Any:
         """Return the dense output of the last step."""
         return self._solver.interpolant() if self._explicit else self._solver.dense_output()
+
+    def _on_its_side(self, regime: SignRegime) -> Vector:
+        """Return the state, moved by a rounding error into the region entered if the field is defined only there."""
+        field = regime.stage_function([])
+        for x in (self.x, *moved_inside(regime.surfaces, regime.mode.sides, self.t, self.x)):
+            self.nfev += 1
+            try:
+                if np.isfinite(field(self.t, x)).all():
+                    return x
+            except UNDEFINED:
+                continue
+        return self.x
 
     def _start(self, regime: Regime) -> None:
         velocity, slacks = regime.evaluate(self.t, self.x)

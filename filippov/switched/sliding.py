@@ -68,7 +68,7 @@ def _balance(minus: Vector, plus: Vector) -> float | None:
         return None
     u = -float((plus + minus) @ apart) / float(apart @ apart)
     left = 0.5 * float(np.abs((1.0 + u) * plus + (1.0 - u) * minus).max())
-    return u if abs(u) <= 1.0 and left <= 16.0 * EPS * size else None
+    return u if abs(u) <= 1.0 and left <= 64.0 * EPS * size else None
 
 
 def sense_of(

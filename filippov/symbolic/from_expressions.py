@@ -15,6 +15,7 @@ from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.switched.blending import SELECTIONS
 from filippov.switched.face_regime import FaceRegime
+from filippov.switched.inward_field import InwardField
 from filippov.switched.occurrence import independent_rows
 from filippov.switched.piecewise import PiecewiseSmooth
 from filippov.switched.regime import RegimeCandidate
@@ -118,15 +119,20 @@ class SymbolicSystem(PiecewiseSmooth):
         self.surfaces = _compiled_surfaces(analysis.surfaces, symbols, time)
         self._fields = _Fields(analysis, symbols, time)
         self.fields = self._fields  # type: ignore[assignment]  # a mapping that fills itself
+        self._inward: dict[bytes, InwardField] = {}
         self._watched: dict[bytes, NDArray[np.bool_]] = {}
-
-    def pattern_field(self, t: float, x: Vector, sides: NDArray[np.int8]) -> Vector:
-        """Return the velocity in a region."""
-        return self._fields.region(sides)[0](t, x)
 
     def pattern_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
         """Return the field of a region, compiled at its first use."""
-        return self._fields.region(sides)[0]
+        key = sides.tobytes()
+        if key not in self._inward:
+            self._inward[key] = InwardField(self.surfaces, sides, self._fields.region(sides)[0])
+        return self._inward[key]
+
+    def unchecked_function(self, sides: NDArray[np.int8]) -> Callable[[float, Vector], Vector]:
+        """Return the field of a region as one that is not a number where it is not defined."""
+        field = self._fields.region(sides)[0]
+        return field.unchecked if isinstance(field, _Compiled) else field
 
     # -- surfaces that switch nothing here ----------------------------------------------------------------------------
 
@@ -255,7 +261,7 @@ class _Fields(Mapping[tuple[int, ...], Callable[[float, Vector], Vector]]):
                 raise FilippovError(message)
 
             return undefined
-        return _as_function(formulas, self._symbols, self._time, f"rhs ({where})")
+        return _Compiled(formulas, self._symbols, self._time, f"rhs ({where})")
 
     def __getitem__(self, pattern: tuple[int, ...]) -> Callable[[float, Vector], Vector]:
         if len(pattern) != len(self._analysis.surfaces) or any(s not in (-1, 1) for s in pattern):
@@ -272,39 +278,50 @@ class _Fields(Mapping[tuple[int, ...], Callable[[float, Vector], Vector]]):
 # -- compiling --------------------------------------------------------------------------------------------------------
 
 
-def _as_function(
-    formulas: Sequence[Any], symbols: Sequence[Any], time: Any, name: str
-) -> Callable[[float, Vector], Vector]:
-    """Return formulas as one function (t, x) -> (k,), which computes with Python's floats."""
-    import sympy
+class _Compiled:
+    """Formulas as one function (t, x) -> (k,), which computes with Python's floats."""
 
-    compiled = sympy.lambdify((time, tuple(symbols)), list(formulas), modules="math", cse=True, dummify=True)
+    def __init__(self, formulas: Sequence[Any], symbols: Sequence[Any], time: Any, name: str) -> None:
+        import sympy
 
-    def function(t: float, x: Vector) -> Vector:
+        self._name, self._size = name, len(formulas)
+        self._function = sympy.lambdify(
+            (time, tuple(symbols)), list(formulas), modules="math", cse=True, dummify=True
+        )
+
+    def __call__(self, t: float, x: Vector) -> Vector:
+        """Return the values, checked."""
         try:
-            values: Vector = np.array(compiled(t, x.tolist()), dtype=np.float64)
-        except (
-            ArithmeticError,
-            ValueError,
-            TypeError,
-        ) as error:  # TypeError: a root of a negative number is complex
-            raise FilippovError(f"{name} is not real and finite at t = {t:.6g}, x = {x}: {error}") from None
+            values: Vector = np.array(self._function(t, x.tolist()), dtype=np.float64)
+        except _NOT_REAL as error:
+            raise FilippovError(
+                f"{self._name} is not real and finite at t = {t:.6g}, x = {x}: {error}"
+            ) from None
         # One dot product instead of a mask: this is called at every stage.
         if not isfinite(values @ values) and not np.isfinite(values).all():
-            raise FilippovError(f"{name} is not finite at t = {t:.6g}, x = {x}")
+            raise FilippovError(f"{self._name} is not finite at t = {t:.6g}, x = {x}")
         return values
 
-    return function
+    def unchecked(self, t: float, x: Vector) -> Vector:
+        """Return the values, or what is not a number."""
+        try:
+            return np.array(self._function(t, x.tolist()), dtype=np.float64)
+        except _NOT_REAL:
+            return np.full(self._size, np.nan)
+
+
+_NOT_REAL = (ArithmeticError, ValueError, TypeError)
+"""TypeError: a root of a negative number is complex."""
 
 
 def _compiled_surfaces(expressions: Sequence[Any], symbols: Sequence[Any], time: Any) -> Surfaces:
     m, n = len(expressions), len(symbols)
     name = "a switching function of rhs"
-    values = _as_function(expressions, symbols, time, name)
+    values = _Compiled(expressions, symbols, time, name)
     gradients = [h.diff(x) for h in expressions for x in symbols]
-    flat = _as_function(gradients, symbols, time, f"the derivative of {name}")
+    flat = _Compiled(gradients, symbols, time, f"the derivative of {name}")
     rates = [h.diff(time) for h in expressions]
-    rate = _as_function(rates, symbols, time, f"the time derivative of {name}")
+    rate = _Compiled(rates, symbols, time, f"the time derivative of {name}")
     still, constant = np.zeros(m), all(g.is_number for g in gradients)
     fixed: Matrix = np.array([float(g) for g in gradients]).reshape(m, n) if constant else np.empty((0, n))
     return Surfaces(
