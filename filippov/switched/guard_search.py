@@ -55,6 +55,9 @@ SLACK_NOISE = 1e-8
 ROUNDING_OF_SLACKS = 64.0 * EPS
 """A slack that is at its bound and stays there is zero but for this."""
 
+DIFFERENCED_SLACKS = 1e-9
+"""The same where Jacobians are differences, if it is there at the beginning of the step."""
+
 FAR = 2.0
 """A slack that stays above this many times its range at the stages is taken to stay above zero between them, however rough."""
 
@@ -289,7 +292,12 @@ class GuardedStep:
         # A slack that has failed at the end needs no search for a dip, only for the first crossing.
         points = np.linspace(self.t0, self.t1, 5 if s1 < 0.0 < s0 else 9).tolist()
         values = [s0, *(slack(t) for t in points[1:-1]), s1]
-        return _first_sign_change(slack, points, values, ROUNDING_OF_SLACKS)
+        known_to = (
+            DIFFERENCED_SLACKS
+            if self.regime.surfaces.differenced and s0 <= DIFFERENCED_SLACKS
+            else ROUNDING_OF_SLACKS
+        )
+        return _first_sign_change(slack, points, values, known_to)
 
 
 def rounding_of_gaps(x: Vector) -> float:

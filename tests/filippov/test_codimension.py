@@ -208,3 +208,19 @@ def test_a_root_of_one_sliding_equation_alone_is_no_sliding():
     )
     path = solve(system, (0.0, 3.0), [0.25, 1.0, -0.75])
     assert path.y[0, -1] == pytest.approx(-1.75, abs=1e-9)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_bound_reached_on_a_surface_and_kept(given: bool) -> None:
+    """Constant fields; while x slides on the second surface its weight is 1 exactly, with differenced gradients to 1e-10."""
+    B = np.array([[1.0, 1.0], [2.0, 1.0], [0.0, 2.0], [1.0, -1.0], [0.0, -2.0]])
+    C = np.array([[2.0, -1.0, 0.0, 1.0, 0.0], [0.0, 2.0, -1.0, 0.0, -1.0]])
+    system = Relay(
+        lambda t, x: np.array([0.0, 1.0, 1.0, 0.0, -1.0]),
+        lambda t, x: B,
+        lambda t, x: C @ x + [1.0, 0.0],
+        jac=(lambda t, x: C) if given else None,
+    )
+    path = solve(system, (0.0, 3.0), [2.0, 0.0, -2.0, 2.0, -2.0])
+    assert [(s.kind, s.surfaces) for s in path.switches] == [("sliding-entry", (1,))]
+    np.testing.assert_allclose(path.y[:, -1], [0.0, -2.0, 3.0, -2.0, -7.0], atol=1e-8)
