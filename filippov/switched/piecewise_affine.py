@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from filippov.arguments import Matrix, Vector, as_matrix, as_vector, check_size
 from filippov.errors import FilippovError, InvalidInputError
 from filippov.switched.regime import Regime
 from filippov.switched.relay import Relay
 from filippov.switched.runge_kutta_motion import RungeKuttaMotion
+from filippov.switched.sliding import Sliding
 from filippov.switched.stepping import EXPLICIT, StepPolynomial
+from filippov.switched.surfaces import Surfaces
 from filippov.system import Motion
 
 __all__ = ["PiecewiseAffine"]
@@ -22,6 +24,9 @@ REACH = 2.0
 
 TERMS = 34
 """REACH^TERMS / TERMS! = 6e-29 of the first term: below rounding even after the growth exp(REACH) of the others."""
+
+NEARLY_SINGULAR = 1e-6
+"""Determinants of C B below this, its rows of length one, are left to the solver that looks at the rank."""
 
 KEPT_SIZE = 100_000
 """Of matrices of at most this size all powers of the series are kept: 27 MB."""
@@ -54,6 +59,7 @@ class PiecewiseAffine(Relay):
     """
 
     autonomous = True
+    _learnt = ("_laws",)
 
     def __init__(
         self, A: ArrayLike, B: ArrayLike, C: ArrayLike, b: ArrayLike | None = None, d: ArrayLike | None = None
@@ -72,15 +78,27 @@ class PiecewiseAffine(Relay):
             check_size(name, getattr(self, name))
         for array in (self.A, self.B, self.C, self.b, self.d):
             array.flags.writeable = False
-        still = np.zeros(m)
         super().__init__(
-            lambda t, x: self.A @ x + self.b,
-            lambda t, x: self.B,
-            lambda t, x: self.C @ x + self.d,
-            jac=lambda t, x: self.C,
-            rate=lambda t, x: still,
-            dim=n,
+            lambda t, x: self.A @ x + self.b, lambda t, x: self.B, lambda t, x: self.C @ x + self.d, dim=n
         )
+        self.surfaces = _Planes(self.C, self.d)
+        self._laws: dict[bytes, _SlidingLaw | None] = {}
+
+    def forget(self) -> None:
+        """Forget nothing: the matrices cannot change."""
+
+    def _terms(self, t: float, x: Vector) -> tuple[Vector, Matrix]:
+        return self.A.dot(x) + self.b, self.B
+
+    def slidings(
+        self, t: float, x: Vector, sides: NDArray[np.int8], free: NDArray[np.intp], near: Vector | None
+    ) -> list[Sliding]:
+        """Return the sliding on the surfaces `free`, which is affine in x; as a `Relay` does where C B is singular there."""
+        key = sides.tobytes()
+        if key not in self._laws:
+            self._laws[key] = _SlidingLaw.of(self, sides, free)
+        law = self._laws[key]
+        return super().slidings(t, x, sides, free, near) if law is None else [law(x)]
 
     def affine_field(self, regime: Regime) -> tuple[Matrix, Vector]:
         """Return (A_s, b_s) of a mode: u on the surfaces slid on is eliminated by C_I x' = 0.
@@ -110,6 +128,59 @@ class PiecewiseAffine(Relay):
 
     def __repr__(self) -> str:
         return f"PiecewiseAffine({self.dim} states, {self.d.size} relays)"
+
+
+class _Planes(Surfaces):
+    """The switching functions C x + d: nothing to check, and nothing to remember."""
+
+    def __init__(self, C: Matrix, d: Vector) -> None:
+        self._C, self._d, self._still = C, d, np.zeros(d.size)
+        super().__init__("switching", self, self.jacobian, self.rate)
+        self.count = d.size
+
+    def __call__(self, t: float, x: Vector) -> Vector:
+        return np.asarray(self._C.dot(x) + self._d)
+
+    def jacobian(self, t: float, x: Vector) -> Matrix:
+        """Return C."""
+        return self._C
+
+    def rate(self, t: float, x: Vector) -> Vector:
+        """Return zero."""
+        return self._still
+
+    def along(self, times: Vector, states: Matrix) -> Matrix:
+        """Return h at states (n, k), shape (m, k), each the same however many are asked for."""
+        return np.asarray(np.einsum("mn,nk->mk", self._C, states) + self._d[:, None])
+
+    def jacobian_along(self, times: Vector, states: Matrix) -> NDArray[np.float64]:
+        """Return C for each state, shape (m, k, n)."""
+        return np.broadcast_to(self._C[:, None, :], (self._d.size, times.size, self._C.shape[1]))
+
+
+class _SlidingLaw:
+    """Velocity and weights of one sliding mode as affine functions of the state."""
+
+    def __init__(self, rows: Matrix, constants: Vector, turn: float, n: int) -> None:
+        self._rows, self._constants, self._turn, self._n = rows, constants, turn, n
+
+    @staticmethod
+    def of(system: PiecewiseAffine, sides: NDArray[np.int8], free: NDArray[np.intp]) -> _SlidingLaw | None:
+        """Return the law of u = M^-1 C_I (A x + b - B s), or None where M = C_I B_I is nearly singular."""
+        C, B = system.C[free], system.B[:, free]
+        M = C @ B
+        sizes = np.linalg.norm(M, axis=1)
+        if not sizes.all() or abs(turn := float(np.linalg.det(M / sizes[:, None]))) <= NEARLY_SINGULAR:
+            return None
+        base = system.b - system.B @ sides
+        gain, offset = np.linalg.solve(M, C @ system.A), np.linalg.solve(M, C @ base)
+        rows, constants = np.vstack([system.A - B @ gain, gain]), np.append(base - B @ offset, offset)
+        return _SlidingLaw(rows, constants, turn, system.dim)
+
+    def __call__(self, x: Vector) -> Sliding:
+        values = self._rows.dot(x) + self._constants
+        u = values[self._n :]
+        return Sliding(values[: self._n], u, np.concatenate([1.0 - u, 1.0 + u]), self._turn)
 
 
 class _AffineMotion(RungeKuttaMotion):
