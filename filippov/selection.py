@@ -93,7 +93,7 @@ def selections(
         found = list(_enumerate(K, c, lower, upper, border))
         if not found:
             raise SelectionError("no velocity satisfies the complementarity conditions")
-        found = sorted(_distinct(found), key=lambda s: tuple(s.v))
+        found = sorted(_distinct(found), key=lambda s: tuple(np.round(s.v, 9)))  # rounding is no order
     else:
         found = [_least_curvature(K, c, lower, upper, border)]
         if spectrum[0] <= rounding:

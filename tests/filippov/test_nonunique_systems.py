@@ -80,8 +80,10 @@ def test_callable_chooses_and_is_told_what() -> None:
     assert switch.kind == "nonunique"
     assert switch.surfaces == (0,)
     assert sorted(velocities) == [-1.0, 0.0, 1.0]
-    with pytest.raises(InvalidInputError, match="index below 3"):
-        solve(repelling(), (0.0, 1.0), [0.0], nonunique=lambda switch, velocities: 7)
+    assert solve(repelling(), (0.0, 1.0), [0.0], nonunique=lambda switch, velocities: 0).status == 0
+    for outside in (7, 3, -1, 0.0):
+        with pytest.raises(InvalidInputError, match="index below 3"):
+            solve(repelling(), (0.0, 1.0), [0.0], nonunique=lambda switch, velocities, i=outside: i)
 
 
 @pytest.mark.parametrize("build", [two_fold, two_fold_stewart])
