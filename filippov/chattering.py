@@ -61,9 +61,8 @@ class ChatteringWatch:
 
     def __init__(self) -> None:
         self._recent: deque[Switch] = deque(maxlen=max(CYCLES) * (LOOKS + 1) + 1)
-        self._since: dict[
-            int, float
-        ] = {}  # a cycle, and from when on each interval was shorter than the one a cycle earlier
+        # For a cycle the time from which on each interval was shorter than the one a cycle earlier.
+        self._since: dict[int, float] = {}
 
     def add(self, switch: Switch) -> Accumulation | None:
         """Take one more switch; return the accumulation once it is certain and near."""

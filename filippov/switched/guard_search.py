@@ -181,10 +181,8 @@ class GuardedStep:
         (g, r, _), (g_end, r_end, _), fastest = self.before, self.after, self._fastest
         ends = zip(g.tolist(), r.tolist(), g_end.tolist(), r_end.tolist(), fastest, strict=True)
         for i, (g0, r0, g1, r1, seen) in enumerate(ends):
-            rate, inner = (
-                max(abs(r0), abs(r1)),
-                abs(1.5 * (g1 - g0) / h - 0.25 * (r0 + r1)),
-            )  # the cubic's in the middle
+            rate = max(abs(r0), abs(r1))
+            inner = abs(1.5 * (g1 - g0) / h - 0.25 * (r0 + r1))  # the cubic's in the middle
             fastest[i] = max(seen, rate)
             travel, reach = h * rate, h * fastest[i]
             if reach <= max(UNMOVED, FAR_OFF * min(g0, g1)):
@@ -292,12 +290,9 @@ class GuardedStep:
         # A slack that has failed at the end needs no search for a dip, only for the first crossing.
         points = np.linspace(self.t0, self.t1, 5 if s1 < 0.0 < s0 else 9).tolist()
         values = [s0, *(slack(t) for t in points[1:-1]), s1]
-        known_to = (
-            DIFFERENCED_SLACKS
-            if self.regime.surfaces.differenced and s0 <= DIFFERENCED_SLACKS
-            else ROUNDING_OF_SLACKS
-        )
-        return _first_sign_change(slack, points, values, known_to)
+        differenced = self.regime.surfaces.differenced and s0 <= DIFFERENCED_SLACKS
+        tolerance = DIFFERENCED_SLACKS if differenced else ROUNDING_OF_SLACKS
+        return _first_sign_change(slack, points, values, tolerance)
 
 
 def rounding_of_gaps(x: Vector) -> float:

@@ -65,7 +65,7 @@ LOOSE = 10.0
 """LSODA's steps are bounded from its start on: it is started again once so many times longer ones would do."""
 
 SHORTEST, CRAWLING = 64.0 * EPS, 1000
-"""After so many steps in a row that are no longer than this share of t the integrator is taken to get nowhere."""
+"""Where steps are no longer than this share of t in the mean over so many the integrator gets nowhere."""
 
 ROOT_STEPS = 6
 """Corrections of a switching time by repeated steps; each squares the error."""
@@ -114,7 +114,7 @@ class RungeKuttaMotion(Motion):
         self._longest = self._bound = np.inf
         self._standing = np.inf if system.autonomous else (t_end - t) / STANDING
         self._velocity = _NOTHING
-        self._crawled = 0
+        self._steps, self._passed = 0, t
         self._unfollowed: list[float] = []
         self._fastest: list[float] = []
         self._guards = Guards(_NOTHING, _NOTHING, _NOTHING)
@@ -150,11 +150,7 @@ class RungeKuttaMotion(Motion):
         step = self._step(regime, t0, x0, f0)
         if step is None:
             return None
-        self._crawled = self._crawled + 1 if step.t1 - t0 <= SHORTEST * abs(t0) else 0
-        if self._crawled > CRAWLING:
-            raise FilippovError(
-                f"steps at t = {t0:.17g} are as short as the spacing of numbers: the field is noise there"
-            )
+        self._refuse_crawl()
         solver, dense = self._solver, None if self._explicit else self._interpolant()  # theirs costs nothing
         t1, x1, after = step.t1, np.array(solver.y), step.after
         if step.suspicious:
@@ -226,6 +222,17 @@ class RungeKuttaMotion(Motion):
         self._velocity, turning = f1, max(step.turning if followed else 0.0, 1e-3)
         self._longest = (step.t1 - t0) * max(SLOWEST_GROWTH, LONGEST_TURN / turning)
         return step
+
+    def _refuse_crawl(self) -> None:
+        """Raise where steps have become as short as the spacing of numbers."""
+        self._steps += 1
+        if self._steps % CRAWLING:
+            return
+        if self.t - self._passed <= CRAWLING * SHORTEST * abs(self.t):
+            raise FilippovError(
+                f"steps at t = {self.t:.17g} are as short as the spacing of numbers: the field is noise there"
+            )
+        self._passed = self.t
 
     def _limit_step(self, regime: Regime, t0: float, x0: Vector, f0: Vector) -> None:
         """Bound the size of the next step."""

@@ -26,7 +26,6 @@ its cube root, as for functions that bend over lengths of one however far out.""
 AGREEMENT = 16.0
 """So many roundings of the shorter step's difference two differences may be apart, and the longer step's is taken."""
 
-
 BENT = 1e-4
 """Slopes to both sides that differ by more than this share of the steepest: the function bends over lengths of the step."""
 

@@ -301,3 +301,16 @@ def test_one_state_and_extreme_but_admissible_scales(scale: float) -> None:
     path = solve(SignFlow(Quadratic([[scale]], [scale])), (0, 3), [-1.0])
     assert path.arrival_time == 2.0
     assert path.sol(3.0) == pytest.approx([1.0], abs=1e-15)
+
+
+def test_a_field_that_is_noise_ends_in_an_error_and_not_in_a_crawl() -> None:
+    """Its steps are accepted, but none is longer than the spacing of numbers."""
+    noise = PiecewiseSmooth(
+        lambda t, x: x - 10.0,
+        {s: lambda t, x: 2e5 * np.sin(1e14 * x) for s in (1, -1)},
+        jac=lambda t, x: np.eye(1),
+    )
+    with pytest.raises(FilippovError, match="as short as the spacing of numbers") as caught:
+        solve(noise, (1.0, 2.0), [0.3])
+    assert caught.value.trajectory is not None
+    assert caught.value.trajectory.t_end < 1.0 + 1e-9

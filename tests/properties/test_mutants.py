@@ -247,7 +247,9 @@ def guarded(gaps: list[Any], slacks: list[Any], *, traced: bool = True) -> Guard
     def ask(t: float, x: Any) -> Any:
         return None, np.array(both(t))
 
-    regime: Any = SimpleNamespace(gaps=lambda t, x: np.array([g(t) for g in gaps]))
+    regime: Any = SimpleNamespace(
+        gaps=lambda t, x: np.array([g(t) for g in gaps]), surfaces=SimpleNamespace(differenced=False)
+    )
     trace = [both(T0 + s * (T1 - T0)) for s in STAGES] if traced else []
     return GuardedStep(regime, ask, T0, T1, at(T0), at(T1), STAGES, trace, [0.0] * len(gaps))
 
