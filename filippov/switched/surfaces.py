@@ -29,6 +29,9 @@ AGREEMENT = 16.0
 BENT = 1e-4
 """Slopes to both sides that differ by more than this share of the steepest: the function bends over lengths of the step."""
 
+FLAT = 1e-9
+"""Smaller differences of slopes are those of a function that is flat here: all its derivatives are rounding."""
+
 SHORTENING, MOST_SHORTENINGS = 16.0, 6
 """Then the step is divided by the first, as often as the second says."""
 
@@ -240,7 +243,7 @@ class _Line:
         closer, resolved = slope, np.zeros(slope.size, dtype=bool)
         for _ in range(MOST_SHORTENINGS):
             rounding = (AGREEMENT * EPS / step) * np.abs(self._here)
-            resolved |= bend <= BENT * np.maximum(steepest, np.abs(closer)) + rounding
+            resolved |= bend <= BENT * np.maximum(steepest, np.abs(closer)) + rounding + FLAT
             if resolved.all():
                 break
             step /= SHORTENING
