@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.integrate import DOP853, OdeSolution
+from scipy.integrate import OdeSolution
 from scipy.interpolate import KroghInterpolator
 from scipy.optimize import brentq
 
@@ -28,6 +28,7 @@ from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
+from filippov.switched.stepping import stepper
 from filippov.system import Candidate, Motion
 from flows.motions.arrival import polish_zero
 from flows.motions.matrix_law import Event, ImplicitStep, Look, MatrixCandidate, MatrixLaw, MatrixRegime
@@ -232,10 +233,7 @@ class MatrixMotion(Motion):
             look = regime.look(z[:-1])
             return np.append(look.velocity * look.stretch, look.stretch)
 
-        options: dict[str, Any] = {"rtol": self.rtol, "atol": self.atol}
-        if first is not None:
-            options["first_step"] = first
-        return DOP853(field, s, np.append(self.x, self.t), bound, **options)
+        return stepper("DOP853", field, s, np.append(self.x, self.t), bound, self.rtol, self.atol, first)
 
     def _step(self, regime: MatrixRegime, t_bound: float) -> Piece | None:
         if self._solver is None:
@@ -247,7 +245,7 @@ class MatrixMotion(Motion):
         if solver.status == "failed":
             raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
         s1, t1 = float(solver.t), float(solver.y[-1])
-        dense: Any = solver.dense_output()
+        dense: Any = solver.interpolant()
         if t1 >= t_bound:
             s1 = float(brentq(lambda s: dense(s)[-1] - t_bound, s0, s1, xtol=4 * EPS * s1, rtol=8.9e-16))
             t1 = t_bound
@@ -303,7 +301,7 @@ class MatrixMotion(Motion):
             if solver.status == "failed":
                 raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
             knots.append(float(solver.t))
-            parts.append(solver.dense_output())
+            parts.append(solver.interpolant())
         dense = parts[0] if len(parts) == 1 else OdeSolution(knots, parts)
         x, t = regime.project(np.array(solver.y[:-1])), float(solver.y[-1])
         correction = self._correction(regime, x, t - t0)

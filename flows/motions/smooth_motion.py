@@ -19,13 +19,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.integrate import DOP853, DenseOutput
 from scipy.optimize import brentq
 
 from filippov.arguments import Matrix, Vector
 from filippov.errors import FilippovError
 from filippov.pieces import LinearPiece, Piece
 from filippov.rounding import EPS
+from filippov.switched.stepping import stepper
 from filippov.switching import Mode
 from filippov.system import Candidate, Motion
 from flows.motions.arrival import finite_hessian, polish_zero
@@ -57,7 +57,7 @@ class _Checked:
 class _GradientPiece(Piece):
     """One Runge-Kutta step of x' = -g in t."""
 
-    def __init__(self, dense: DenseOutput, gradient: _Checked, t0: float, t1: float) -> None:
+    def __init__(self, dense: Callable[[Vector], Matrix], gradient: _Checked, t0: float, t1: float) -> None:
         self._dense, self._gradient = dense, gradient
         self.t0, self.t1 = t0, t1
 
@@ -80,7 +80,7 @@ class GradientMotion(Motion):
     ) -> None:
         self.t, self.x = t, x.copy()
         self._gradient = _Checked(objective)
-        self._solver = DOP853(lambda _, z: -self._gradient(z), t, x, t_end, rtol=rtol, atol=atol)
+        self._solver = stepper("DOP853", lambda _, z: -self._gradient(z), t, x, t_end, rtol, atol, None)
         self._mode = Mode([1], 0)
 
     def candidates(self) -> Sequence[Candidate]:
@@ -97,7 +97,7 @@ class GradientMotion(Motion):
         if self._solver.status == "failed":
             raise FilippovError(f"the integrator failed at t = {t0:.17g}: {message}")
         self.t, self.x, self.nfev = float(self._solver.t), self._solver.y.copy(), self._gradient.count
-        return _GradientPiece(self._solver.dense_output(), self._gradient, t0, self.t)
+        return _GradientPiece(self._solver.interpolant(), self._gradient, t0, self.t)
 
 
 class FlowTimePiece(Piece):
@@ -278,7 +278,7 @@ class NormalizedMotion(Motion):
 
     def piece(self, solver: Any, s_span: tuple[float, float], t0: float, t1: float) -> FlowTimePiece:
         """Return the solver's last step."""
-        dense, gradient = solver.dense_output(), self._seen_from_origin()
+        dense, gradient = solver.interpolant(), self._seen_from_origin()
         return FlowTimePiece(dense, gradient, self.descent, self._origin, s_span, t0, t1)
 
     def _start(self, displacement: Vector | None = None) -> Any:
@@ -289,11 +289,8 @@ class NormalizedMotion(Motion):
             return np.append(*self.in_flow_time(gradient(z[:-1])))
 
         start = np.append(self.x - origin if displacement is None else displacement, self.t)
-        # A vector of absolute tolerances is documented, and changed on the way below; the type stubs know neither.
-        integrator: Any = DOP853
-        self._solver = integrator(
-            field, 0.0, start, np.inf, rtol=self.rtol, atol=np.full(start.size, self.atol)
-        )
+        tolerances = np.full(start.size, self.atol)  # changed on the way below
+        self._solver = stepper("DOP853", field, 0.0, start, np.inf, self.rtol, tolerances, None)
         return self._solver
 
     def _seen_from_origin(self) -> Callable[[Vector], Vector]:
