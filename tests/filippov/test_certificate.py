@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import typer
 from injected_faults import file_faults
 
 import flows.proving.proof  # noqa: F401 - what makes a sampled certificate a proof
-from filippov import InvalidInputError, NonUniqueError, Switch, Trajectory, solve
+from filippov import InvalidInputError, NonUniqueError, PiecewiseSmooth, Switch, Trajectory, solve
+from filippov.arguments import Matrix, Vector
 from filippov.certificate import Certificate, certify
 from filippov.command.certify import certify as command
-from filippov.pieces import LinearPiece, Segment
+from filippov.pieces import LinearPiece, Piece, Segment
 from filippov.switching import Mode
 from filippov.symbolic.from_expressions import from_sympy
 from flows import (
@@ -373,3 +375,42 @@ def test_the_command_needs_one_system(tmp_path: Path) -> None:
 def test_a_certificate_can_be_compared(path: Trajectory) -> None:
     assert isinstance(path.certify(10), Certificate)
     assert path.certify(10) == path.certify(10)
+
+
+def test_a_path_that_is_wrong_between_the_ends_of_a_step_is_seen() -> None:
+    """x' = -x with a bump that vanishes at both ends; the velocities are those of the field at the wrong states."""
+
+    class Bumped(Piece):
+        t0, t1 = 0.0, 1.0
+
+        def state(self, t: Vector) -> Matrix:
+            # Off by d(t) with d = 0 at both ends and the integral of d zero: over the whole step nothing is missed.
+            return (np.exp(-t) + 1e-4 * np.sin(2.0 * np.pi * t))[None, :]
+
+        def velocity(self, t: Vector) -> Matrix:
+            return -self.state(t)
+
+    system = PiecewiseSmooth(lambda t, x: x + 1.0, {1: lambda t, x: -x, -1: lambda t, x: -x})
+    right = solve(system, (0.0, 1.0), [1.0])
+    assert right.certify(30).ok
+    segment = replace(right.segments[0], pieces=(Bumped(),))
+    wrong = Trajectory(
+        segments=[segment],
+        switches=[],
+        start=(0.0, np.ones(1)),
+        t_eval=None,
+        reported=None,
+        status=0,
+        message="",
+        nfev=0,
+        njev=0,
+        certified=False,
+        t_events=[],
+        y_events=[],
+        system=system,
+        options=right.options,
+        version="",
+    )
+    certificate = wrong.certify(30)
+    assert not certificate.ok
+    assert certificate.defect > 1e-5
