@@ -380,6 +380,7 @@ def test_all_selections_of_an_indefinite_problem_are_found(bordered: bool, seed:
         admissible = np.eye(k) if border is None else null_space(border[None, :])
         if np.linalg.eigvalsh(admissible.T @ K @ admissible).min() > -0.1:
             continue
+        K, c = K / 64.0 ** (seed % 2), c / 64.0 ** (seed % 2)  # values of w are near zero or not
         expected = exact_selections(K, c, lower, upper, border)
         if expected is not None:
             break
