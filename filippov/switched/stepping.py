@@ -31,6 +31,9 @@ LARGEST_DEFECT = 30.0
 SHORTENED, REGAINED = 0.65, 1.1
 """What of its size the next step has then, and by how much more each after it may be longer."""
 
+MOST_HALVINGS = 5
+"""Halves of halves that are looked at."""
+
 
 class _Stepping:
     """The stepping of the pairs below; the attributes that it shares with scipy's classes are declared here.
@@ -167,6 +170,7 @@ class _EighthOrder(_Stepping):
     E3: Any
     E5: Any
     D: Any
+    halvings = 0
     A_EXTRA: Any
     C_EXTRA: Any
 
@@ -199,18 +203,20 @@ class _EighthOrder(_Stepping):
         polynomial = StepPolynomial(t, h, self.y_old, h * self._coefficients.dot(K))
         middle, slope = polynomial.halfway()
         off = h * (slope - fun(t + 0.5 * h, middle)) / (self.atol + self.rtol * np.abs(middle))
-        if (
-            not off.dot(off) > LARGEST_DEFECT**2 * off.size
-        ):  # or not a number beyond a surface, where the step ends
+        excess = (
+            float(off.dot(off)) > LARGEST_DEFECT**2 * off.size
+        )  # not where the field is not a number, beyond a surface
+        if not excess or self.halvings == MOST_HALVINGS:
             return polynomial
         self.longest = SHORTENED * h
         self.h_abs = min(self.h_abs, self.longest)
-        return self._in_halves()
+        return self._in_halves(polynomial)
 
-    def _in_halves(self) -> Any:
-        """Return the path of the last step by steps of at most half its size."""
+    def _in_halves(self, whole: Any) -> Any:
+        """Return the path of the last step by steps of at most half its size; the whole one if they fail."""
         h = 0.5 * self.h_previous
         inner = stepper("DOP853", self.fun, self.t_old, self.y_old, self.t, self.rtol, self.atol, h)
+        inner.halvings = self.halvings + 1
         times, parts = [self.t_old], []
         while inner.status == "running":
             inner.h_abs = min(inner.h_abs, h)
@@ -219,7 +225,7 @@ class _EighthOrder(_Stepping):
                 times.append(inner.t)
                 parts.append(inner.interpolant())
         self.evaluations += inner.evaluations
-        return _JoinedPolynomials(times, parts, self.y - inner.y)
+        return whole if inner.status == "failed" else _JoinedPolynomials(times, parts, self.y - inner.y)
 
     def _estimate_error_norm(self, K: Matrix, h: float, scale: Vector) -> float:
         fifth, third = self.E5.dot(K) / scale, self.E3.dot(K) / scale
