@@ -135,10 +135,7 @@ class PiecewiseSmooth(SignPatternSystem):
         pattern[i] = 1
         plus = self.unchecked_function(pattern)
         (jacobian, rate), last = surfaces.stage_functions(), float(near[0])
-
-        def checked(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
-            sliding = self.slidings(t, x, sides, free, near)[0]
-            return sliding.velocity, (*sliding.slacks, sense * sliding.turn)
+        checked = super().sliding_function(sides, free, near, sense)
 
         def slide(t: float, x: Vector) -> tuple[Vector, Sequence[float] | Vector]:
             try:

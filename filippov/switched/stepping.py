@@ -26,7 +26,7 @@ SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 10.0
 EXPLICIT = ("DOP853", "RK45", "RK23")
 
 LARGEST_DEFECT = 30.0
-"""A dense output of DOP853 is not taken if its defect, over a step, is more than this many tolerances; 4 to 12 are usual."""
+"""A dense output of DOP853 is not taken if its defect, over a step, is more than this many tolerances."""
 
 SHORTENED, REGAINED = 0.65, 1.1
 """What of its size the next step has then, and by how much more each after it may be longer."""
@@ -192,8 +192,7 @@ class _EighthOrder(_Stepping):
         """Return the dense output over the last step (Hairer, Norsett and Wanner, section II.6), its evaluations counted.
 
         Where stability bounds the steps, at about 6 over the fastest rate of decay, their ends are good but not the polynomial
-        between them: for x' = -x it is off by 1.5 times the error estimate in steps of 4, by 78 times in steps of 6. Its defect
-        halfway tells, and the step is taken again in halves.
+        between them. Its defect halfway tells, and the step is taken again in halves.
         """
         fun, K, h, t = self.fun, self.K_extended, self.h_previous, self.t_old
         np.multiply(self._rows_extra, h, out=self._scaled_extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from rational_algebra import Row, Rows, dot, rational_matrix, rational_vector, s
 
 from filippov.arguments import Matrix, Vector
 
-__all__ = ["Degenerate", "box_velocities", "diamond_velocities", "relay_modes"]
+__all__ = ["Degenerate", "box_velocities", "diamond_velocities", "relay_modes", "selections_by_patterns"]
 
 
 class Degenerate(Exception):  # noqa: N818 - the case decides nothing
@@ -121,3 +122,41 @@ def relay_modes(M: Matrix, c: Vector, sides: Vector, on: Sequence[int]) -> list[
 
 def _arrays(found: set[Row]) -> list[Vector]:
     return sorted((np.array([float(value) for value in v]) for v in found), key=tuple)
+
+
+def selections_by_patterns(
+    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None, *, degenerate: bool = False
+) -> list[Row] | None:
+    """Every solution of the complementarity conditions; None where one is not isolated or, unless `degenerate`, is degenerate."""
+    n = c.size
+    rows = [[Fraction(k) for k in row] for row in K.tolist()]
+    edge = [Fraction(0)] * n if border is None else [Fraction(e) for e in border.tolist()]
+    found: set[Row] = set()
+    for pattern in itertools.product((-1, 0, 1), repeat=n):
+        free = [i for i in range(n) if pattern[i] == 0]
+        if any(np.isinf((lower if side < 0 else upper)[i]) for i, side in enumerate(pattern) if side):
+            continue
+        v = [Fraction((0, upper[i], lower[i])[side]) for i, side in enumerate(pattern)]
+        matrix = [[*(rows[i][j] for j in free), *([-edge[i]] if border is not None else [])] for i in free]
+        target = [-sum(map(operator.mul, rows[i], v), Fraction(c[i])) for i in free]
+        if border is not None:
+            if not free:
+                continue
+            matrix.append([*(edge[j] for j in free), Fraction(0)])
+            target.append(1 - sum(map(operator.mul, edge, v), Fraction(0)))
+        try:
+            solution = solve_linear(matrix, target)
+        except ZeroDivisionError:
+            return None
+        for i, value in zip(free, solution, strict=False):
+            v[i] = value
+        rate = solution[-1] if border is not None else Fraction(0)
+        w = [sum(map(operator.mul, rows[i], v), Fraction(c[i])) - rate * edge[i] for i in range(n)]
+        inside = all(lower[i] <= v[i] <= upper[i] for i in free)
+        if not degenerate and inside and any(v[i] in (lower[i], upper[i]) for i in free):
+            return None
+        if inside and all(side * w[i] <= 0 for i, side in enumerate(pattern)):
+            if not degenerate and any(w[i] == 0 for i, side in enumerate(pattern) if side):
+                return None
+            found.add(tuple(v))
+    return sorted(found)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from fractions import Fraction
-from itertools import product
-from operator import mul
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from enumeration import selections_by_patterns
 from rational_algebra import solve_linear
 from scipy.linalg import null_space
 
 from filippov import InvalidInputError, Mode, Switch, solve
-from filippov.arguments import Matrix, Vector
 from filippov.programs.box_program import BoxProgram
 from filippov.programs.tableau import SelectionError
 from filippov.selection import selections
@@ -128,44 +126,6 @@ def _solves(K: np.ndarray, v: np.ndarray) -> bool:
     return bool(np.ptp(rates[v > 0]) < 1e-12 and np.all(rates >= rates[v > 0][0] - 1e-12))
 
 
-def all_patterns(
-    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None
-) -> list[list[Fraction]] | None:
-    """Every solution of the complementarity conditions, in rationals; None where one is not isolated or is degenerate."""
-    n = c.size
-    rows = [[Fraction(k) for k in row] for row in K.tolist()]
-    edge = [Fraction(0)] * n if border is None else [Fraction(e) for e in border.tolist()]
-    found = []
-    for pattern in product((-1, 0, 1), repeat=n):
-        free = [i for i in range(n) if pattern[i] == 0]
-        if any(np.isinf((lower if side < 0 else upper)[i]) for i, side in enumerate(pattern) if side):
-            continue
-        v = [Fraction((0, upper[i], lower[i])[side]) for i, side in enumerate(pattern)]
-        matrix = [[*(rows[i][j] for j in free), *([-edge[i]] if border is not None else [])] for i in free]
-        target = [-sum(map(mul, rows[i], v), Fraction(c[i])) for i in free]
-        if border is not None:
-            if not free:
-                continue
-            matrix.append([*(edge[j] for j in free), Fraction(0)])
-            target.append(1 - sum(map(mul, edge, v), Fraction(0)))
-        try:
-            solution = solve_linear(matrix, target)
-        except ZeroDivisionError:
-            return None
-        for i, value in zip(free, solution, strict=False):
-            v[i] = value
-        rate = solution[-1] if border is not None else Fraction(0)
-        w = [sum(map(mul, rows[i], v), Fraction(c[i])) - rate * edge[i] for i in range(n)]
-        inside = all(lower[i] <= v[i] <= upper[i] for i in free)
-        if inside and any(v[i] in (lower[i], upper[i]) for i in free):
-            return None
-        if inside and all(side * w[i] <= 0 for i, side in enumerate(pattern)):
-            if any(w[i] == 0 for i, side in enumerate(pattern) if side):
-                return None
-            found.append(v)
-    return sorted(found)
-
-
 @pytest.mark.parametrize(
     "kind", ["box", "no lower bound", "no upper bound", "weighted simplex", "capped simplex"]
 )
@@ -189,7 +149,7 @@ def test_all_selections_of_indefinite_problems(kind: str) -> None:
         elif kind == "capped simplex":
             lower, upper, border = np.zeros(n), np.full(n, 0.625), np.ones(n)
         tangent = K if border is None else null_space(border[None, :]).T @ K @ null_space(border[None, :])
-        expected = all_patterns(K, c, lower, upper, border)
+        expected = selections_by_patterns(K, c, lower, upper, border)
         if not expected or np.linalg.eigvalsh(tangent)[0] > -1e-6:
             continue
         found = selections(K, c, lower, upper, border)

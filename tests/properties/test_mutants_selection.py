@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from enumeration import selections_by_patterns
 from rational_algebra import solve_linear
 from scipy.linalg import null_space
 
@@ -381,7 +382,7 @@ def test_all_selections_of_an_indefinite_problem_are_found(bordered: bool, seed:
         if np.linalg.eigvalsh(admissible.T @ K @ admissible).min() > -0.1:
             continue
         K, c = K / 64.0 ** (seed % 2), c / 64.0 ** (seed % 2)  # values of w are near zero or not
-        expected = exact_selections(K, c, lower, upper, border)
+        expected = selections_by_patterns(K, c, lower, upper, border, degenerate=True)
         if expected is not None:
             break
     if not expected:
@@ -390,48 +391,4 @@ def test_all_selections_of_an_indefinite_problem_are_found(bordered: bool, seed:
         return
     found = selections(K, c, lower, upper, border)
     assert len(found) == len(expected)
-    np.testing.assert_allclose([s.v for s in found], expected, atol=1e-10)
-
-
-def exact_selections(
-    K: Matrix, c: Vector, lower: Vector, upper: Vector, border: Vector | None
-) -> list[list[float]] | None:
-    """Every v with K v + c - rate border zero where free, >= 0 at lower and <= 0 at upper bounds; None if a pattern is singular."""
-    k = c.size
-    rows = [[Fraction(x) for x in row] for row in K.tolist()]
-    right = [Fraction(x) for x in c.tolist()]
-    edge = None if border is None else [Fraction(x) for x in border.tolist()]
-    found: set[tuple[Fraction, ...]] = set()
-    for pattern in product((-1, 0, 1), repeat=k):
-        if any(side == 1 and np.isinf(high) for side, high in zip(pattern, upper, strict=True)):
-            continue
-        free = [i for i in range(k) if pattern[i] == 0]
-        v = [
-            Fraction(0) if s == 0 else Fraction(float(lower[i] if s < 0 else upper[i]))
-            for i, s in enumerate(pattern)
-        ]
-        matrix = [[rows[i][j] for j in free] for i in free]
-        target = [-right[i] - sum(rows[i][j] * v[j] for j in range(k)) for i in free]
-        if edge is not None:
-            if not free:
-                continue
-            matrix = [[*row, -edge[i]] for row, i in zip(matrix, free, strict=True)]
-            matrix.append([*(edge[i] for i in free), Fraction(0)])
-            target.append(1 - sum(edge[i] * v[i] for i in range(k)))
-        rate = Fraction(0)
-        if free:
-            try:
-                solution = solve_linear(matrix, target)
-            except ZeroDivisionError:
-                return None
-            for i, value in zip(free, solution, strict=False):
-                v[i] = value
-            rate = solution[-1] if edge is not None else rate
-        w = [
-            right[i] + sum(rows[i][j] * v[j] for j in range(k)) - (rate * edge[i] if edge else 0)
-            for i in range(k)
-        ]
-        inside = all(lower[i] <= v[i] <= upper[i] for i in free)
-        if inside and all(side * w[i] <= 0 for i, side in enumerate(pattern)):
-            found.add(tuple(v))
-    return [[float(x) for x in v] for v in sorted(found)]
+    np.testing.assert_allclose([s.v for s in found], np.array(expected, dtype=float), atol=1e-10)
